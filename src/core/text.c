@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "core/text.h"
+
+#include <string.h>
+
+/* Controls (C0, DEL, C1), and the marks that reorder or hide what follows them on a terminal. */
+static gboolean
+is_unsafe (gunichar c)
+{
+  return g_unichar_iscntrl (c) || (c >= 0x200b && c <= 0x200f) || (c >= 0x2028 && c <= 0x202e) ||
+         (c >= 0x2060 && c <= 0x206f) || c == 0xfeff;
+}
+
+/**
+ * ramet_text_escape:
+ * @bytes: anything a guest, a file or an XML may hold; NULs too if @length is given
+ * @length: in bytes, or -1 up to the NUL
+ *
+ * Makes text safe for a terminal or a log: control characters and bytes that are no UTF-8 become \xNN, as do the
+ * bytes of characters that reorder text. Tabs become spaces. Line ends are not kept either: feed it single lines.
+ *
+ * Returns: (transfer full): valid UTF-8 without a control character
+ */
+char *
+ramet_text_escape (const char *bytes, gssize length)
+{
+  gsize left = length < 0 ? strlen (bytes) : (gsize) length;
+  GString *out = g_string_sized_new (left + 1);
+
+  while (left > 0)
+    {
+      gunichar c = g_utf8_get_char_validated (bytes, left);
+      gboolean valid = c != (gunichar) -1 && c != (gunichar) -2 && c != 0;
+      gsize width = valid ? (gsize) g_unichar_to_utf8 (c, NULL) : 1;
+
+      if (c == '\t')
+        g_string_append_c (out, ' ');
+      else if (valid && !is_unsafe (c))
+        g_string_append_len (out, bytes, width);
+      else
+        for (gsize i = 0; i < width; i++)
+          g_string_append_printf (out, "\\x%02x", (guchar) bytes[i]);
+      bytes += width;
+      left -= width;
+    }
+  return g_string_free (out, FALSE);
+}
+
+static guint
+columns_of (gunichar c)
+{
+  return g_unichar_iszerowidth (c) ? 0 : g_unichar_iswide (c) ? 2 : 1;
+}
+
+/** ramet_text_columns: how many terminal columns valid UTF-8 @text takes */
+guint
+ramet_text_columns (const char *text)
+{
+  guint columns = 0;
+
+  for (; *text; text = g_utf8_next_char (text))
+    columns += columns_of (g_utf8_get_char (text));
+  return columns;
+}
+
+/**
+ * ramet_text_clip:
+ * @text: valid UTF-8 without control characters
+ * @columns: the room there is, in terminal columns
+ *
+ * Returns: (transfer full): @text, or as much of its start as fits with "…" behind it
+ */
+char *
+ramet_text_clip (const char *text, guint columns)
+{
+  const char *p = text;
+  guint used = 0;
+
+  if (ramet_text_columns (text) <= columns)
+    return g_strdup (text);
+  if (columns == 0)
+    return g_strdup ("");
+  for (; *p; p = g_utf8_next_char (p))
+    {
+      guint width = columns_of (g_utf8_get_char (p));
+
+      if (used + width > columns - 1)
+        break;
+      used += width;
+    }
+  return g_strdup_printf ("%.*s…", (int) (p - text), text);
+}
+
+/** ramet_text_size: @bytes for people, in IEC units: "1.5 GiB" */
+char *
+ramet_text_size (guint64 bytes)
+{
+  g_autofree char *text = g_format_size_full (bytes, G_FORMAT_SIZE_IEC_UNITS);
+  g_auto (GStrv) parts = g_strsplit (text, "\302\240", -1); /* GLib puts a no-break space there */
+
+  return g_strjoinv (" ", parts);
+}

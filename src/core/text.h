@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <glib.h>
+
+char *ramet_text_escape (const char *bytes, gssize length);
+char *ramet_text_clip (const char *text, guint columns);
+guint ramet_text_columns (const char *text);
+char *ramet_text_size (guint64 bytes);
