@@ -1,0 +1,527 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "host/domain.h"
+
+#include <libvirt/libvirt-qemu.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/connection-private.h"
+#include "model/domain.h"
+#include "model/xml.h"
+
+struct _RametDomain
+{
+  gatomicrefcount references;
+  RametConnection *connection;
+  virDomainPtr domain;
+};
+
+/* Takes @ptr. */
+static RametDomain *
+domain_new (RametConnection *connection, virDomainPtr ptr)
+{
+  RametDomain *domain = g_new0 (RametDomain, 1);
+
+  g_atomic_ref_count_init (&domain->references);
+  domain->connection = ramet_connection_ref (connection);
+  domain->domain = ptr;
+  return domain;
+}
+
+RametDomain *
+ramet_domain_ref (RametDomain *domain)
+{
+  g_atomic_ref_count_inc (&domain->references);
+  return domain;
+}
+
+void
+ramet_domain_unref (RametDomain *domain)
+{
+  if (!g_atomic_ref_count_dec (&domain->references))
+    return;
+  virDomainFree (domain->domain);
+  ramet_connection_unref (domain->connection);
+  g_free (domain);
+}
+
+/** ramet_domain_get: (transfer none) */
+virDomainPtr
+ramet_domain_get (RametDomain *domain)
+{
+  return domain->domain;
+}
+
+/** ramet_domain_get_name: (transfer none) */
+const char *
+ramet_domain_get_name (RametDomain *domain)
+{
+  return virDomainGetName (domain->domain);
+}
+
+/** ramet_domain_get_connection: (transfer none) */
+RametConnection *
+ramet_domain_get_connection (RametDomain *domain)
+{
+  return domain->connection;
+}
+
+/** ramet_domain_get_uuid: (transfer full) */
+char *
+ramet_domain_get_uuid (RametDomain *domain)
+{
+  char uuid[VIR_UUID_STRING_BUFLEN] = "";
+
+  virDomainGetUUIDString (domain->domain, uuid);
+  return g_strdup (uuid);
+}
+
+/** ramet_domain_lookup: (transfer full): @error is RAMET_ERROR_NOT_FOUND if there is no such domain */
+RametDomain *
+ramet_domain_lookup (RametConnection *connection, const char *name, GError **error)
+{
+  virDomainPtr ptr = virDomainLookupByName (ramet_connection_get (connection), name);
+  const virError *why = ptr ? NULL : virGetLastError ();
+
+  if (ptr)
+    return domain_new (connection, ptr);
+  if (why && why->code == VIR_ERR_NO_DOMAIN)
+    {
+      ramet_error_set (error, RAMET_ERROR_NOT_FOUND, "there is no VM '%s'", name);
+      ramet_error_hint (error, "'ramet list --all' shows what there is");
+    }
+  else
+    ramet_libvirt_error (error, "cannot look for '%s'", name);
+  return NULL;
+}
+
+/** ramet_domain_exists: whether a domain of that name is defined or running */
+gboolean
+ramet_domain_exists (RametConnection *connection, const char *name)
+{
+  g_autoptr (RametDomain) domain = ramet_domain_lookup (connection, name, NULL);
+
+  return domain != NULL;
+}
+
+static int
+compare_names (gconstpointer a, gconstpointer b)
+{
+  return g_strcmp0 (ramet_domain_get_name (*(RametDomain **) a), ramet_domain_get_name (*(RametDomain **) b));
+}
+
+/** ramet_domain_list: (transfer full) (element-type RametDomain): all, by name */
+GPtrArray *
+ramet_domain_list (RametConnection *connection, GError **error)
+{
+  virDomainPtr *found = NULL;
+  int n = virConnectListAllDomains (ramet_connection_get (connection), &found, 0);
+  GPtrArray *domains;
+
+  if (n < 0)
+    {
+      ramet_libvirt_error (error, "cannot list the VMs");
+      return NULL;
+    }
+  domains = g_ptr_array_new_with_free_func ((GDestroyNotify) ramet_domain_unref);
+  for (int i = 0; i < n; i++)
+    g_ptr_array_add (domains, domain_new (connection, found[i]));
+  free (found);
+  g_ptr_array_sort (domains, compare_names);
+  return domains;
+}
+
+/**
+ * ramet_domain_define:
+ * @xml: validated against libvirt's schema, so that nothing in it is lost silently
+ * @error: RAMET_ERROR_STATE if the name or UUID is taken
+ *
+ * libvirt would redefine a domain of the same name and UUID; ours are always new, so of many who define one name at
+ * once exactly one wins.
+ */
+RametDomain *
+ramet_domain_define (RametConnection *connection, const char *xml, GError **error)
+{
+  virDomainPtr ptr = virDomainDefineXMLFlags (ramet_connection_get (connection), xml, VIR_DOMAIN_DEFINE_VALIDATE);
+
+  if (ptr)
+    return domain_new (connection, ptr);
+  ramet_libvirt_error (error, "libvirt does not take the definition");
+  return NULL;
+}
+
+/** ramet_domain_get_xml: (transfer full): without passwords; @inactive: as it will be at the next start */
+char *
+ramet_domain_get_xml (RametDomain *domain, gboolean inactive, GError **error)
+{
+  char *xml = virDomainGetXMLDesc (domain->domain, inactive ? VIR_DOMAIN_XML_INACTIVE : 0);
+  char *copy;
+
+  if (xml == NULL)
+    {
+      ramet_libvirt_error (error, "cannot read the definition of '%s'", ramet_domain_get_name (domain));
+      return NULL;
+    }
+  copy = g_strdup (xml);
+  free (xml);
+  return copy;
+}
+
+gboolean
+ramet_domain_get_run (RametDomain *domain, RametRun *ret_run, GError **error)
+{
+  int state;
+  int reason;
+
+  if (virDomainGetState (domain->domain, &state, &reason, 0) < 0)
+    {
+      ramet_libvirt_error (error, "cannot ask for the state of '%s'", ramet_domain_get_name (domain));
+      return FALSE;
+    }
+  switch (state)
+    {
+    case VIR_DOMAIN_PAUSED:
+    case VIR_DOMAIN_PMSUSPENDED:
+      *ret_run = RAMET_RUN_PAUSED;
+      break;
+    case VIR_DOMAIN_SHUTDOWN:
+      *ret_run = RAMET_RUN_STOPPING;
+      break;
+    case VIR_DOMAIN_CRASHED:
+      *ret_run = RAMET_RUN_CRASHED;
+      break;
+    case VIR_DOMAIN_RUNNING:
+    case VIR_DOMAIN_BLOCKED:
+      *ret_run = RAMET_RUN_RUNNING;
+      break;
+    default:
+      *ret_run = virDomainHasManagedSaveImage (domain->domain, 0) == 1 ? RAMET_RUN_SAVED : RAMET_RUN_OFF;
+    }
+  return TRUE;
+}
+
+/** ramet_run_name: (transfer none): the word that people and JSON read */
+const char *
+ramet_run_name (RametRun run)
+{
+  static const char *const names[] = { "off", "saved", "running", "paused", "stopping", "crashed" };
+
+  return names[run];
+}
+
+/**
+ * ramet_domain_get_metadata:
+ * @ret_metadata: (out): %NULL if the domain is none of ours
+ * @error: our element is there and cannot be read
+ */
+gboolean
+ramet_domain_get_metadata (RametDomain *domain, RametMetadata **ret_metadata, GError **error)
+{
+  g_autofree char *xml = virDomainGetMetadata (domain->domain, VIR_DOMAIN_METADATA_ELEMENT, RAMET_METADATA_URI, 0);
+  const virError *why = xml ? NULL : virGetLastError ();
+
+  if (xml == NULL && (why == NULL || why->code == VIR_ERR_NO_DOMAIN_METADATA))
+    {
+      *ret_metadata = NULL;
+      return TRUE;
+    }
+  if (xml == NULL)
+    {
+      ramet_libvirt_error (error, "cannot read the metadata of '%s'", ramet_domain_get_name (domain));
+      return FALSE;
+    }
+  *ret_metadata = ramet_metadata_parse (xml, error);
+  g_prefix_error (error, "'%s': ", ramet_domain_get_name (domain));
+  return *ret_metadata != NULL;
+}
+
+/** ramet_domain_set_metadata: in the definition and, if it runs, in the running domain */
+gboolean
+ramet_domain_set_metadata (RametDomain *domain, const RametMetadata *metadata, GError **error)
+{
+  g_autofree char *xml = ramet_metadata_to_xml (metadata);
+  unsigned flags = VIR_DOMAIN_AFFECT_CONFIG;
+
+  if (virDomainIsActive (domain->domain) == 1)
+    flags |= VIR_DOMAIN_AFFECT_LIVE;
+  if (virDomainSetMetadata (domain->domain, VIR_DOMAIN_METADATA_ELEMENT, xml, RAMET_METADATA_PREFIX,
+                            RAMET_METADATA_URI, flags) < 0)
+    {
+      ramet_libvirt_error (error, "cannot write the metadata of '%s'", ramet_domain_get_name (domain));
+      return FALSE;
+    }
+  return TRUE;
+}
+
+gboolean
+ramet_domain_get_autostart (RametDomain *domain)
+{
+  int autostart = 0;
+
+  return virDomainGetAutostart (domain->domain, &autostart) == 0 && autostart;
+}
+
+/* What most of libvirt's calls on a domain need: "cannot WHAT 'NAME': REASON". */
+static gboolean
+check (RametDomain *domain, int result, const char *what, GError **error)
+{
+  if (result < 0)
+    ramet_libvirt_error (error, "cannot %s '%s'", what, ramet_domain_get_name (domain));
+  return result >= 0;
+}
+
+gboolean
+ramet_domain_set_autostart (RametDomain *domain, gboolean autostart, GError **error)
+{
+  return check (domain, virDomainSetAutostart (domain->domain, autostart), "set the autostart of", error);
+}
+
+gboolean
+ramet_domain_start (RametDomain *domain, GError **error)
+{
+  return check (domain, virDomainCreate (domain->domain), "start", error);
+}
+
+/** ramet_domain_ask_off: asks the guest by agent or ACPI; it may take its time, or never do it */
+gboolean
+ramet_domain_ask_off (RametDomain *domain, GError **error)
+{
+  return check (domain, virDomainShutdown (domain->domain), "ask the guest to shut down:", error);
+}
+
+/** ramet_domain_destroy: pulls the plug; a domain that is off already is fine */
+gboolean
+ramet_domain_destroy (RametDomain *domain, GError **error)
+{
+  if (virDomainIsActive (domain->domain) == 0)
+    return TRUE;
+  if (virDomainDestroy (domain->domain) < 0 && virDomainIsActive (domain->domain) != 0)
+    return check (domain, -1, "switch off", error);
+  return TRUE;
+}
+
+gboolean
+ramet_domain_suspend (RametDomain *domain, GError **error)
+{
+  return check (domain, virDomainSuspend (domain->domain), "pause", error);
+}
+
+gboolean
+ramet_domain_resume (RametDomain *domain, GError **error)
+{
+  return check (domain, virDomainResume (domain->domain), "resume", error);
+}
+
+/**
+ * ramet_domain_undefine:
+ *
+ * Managed save image and snapshots' metadata go too. The file that <nvram> names is left: ramet's own are among the
+ * volumes it made, and anybody else's are not its to delete.
+ */
+gboolean
+ramet_domain_undefine (RametDomain *domain, GError **error)
+{
+  return check (domain,
+                virDomainUndefineFlags (domain->domain, VIR_DOMAIN_UNDEFINE_MANAGED_SAVE |
+                                                          VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA |
+                                                          VIR_DOMAIN_UNDEFINE_KEEP_NVRAM |
+                                                          VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA),
+                "undefine", error);
+}
+
+gboolean
+ramet_domain_has_snapshots (RametDomain *domain)
+{
+  return virDomainSnapshotNum (domain->domain, 0) > 0;
+}
+
+/* The interfaces of the definition, each with another link state. */
+static gboolean
+update_link (RametDomain *domain, xmlNode *interface, gboolean up, GError **error)
+{
+  g_autoptr (xmlDoc) doc = xmlNewDoc ((const xmlChar *) "1.0");
+  g_autofree char *xml = NULL;
+  xmlNode *copy = xmlDocCopyNode (interface, doc, 1);
+
+  xmlDocSetRootElement (doc, copy);
+  ramet_xml_drop_children (copy, "link");
+  ramet_xml_set (ramet_xml_add (copy, "link", NULL), "state", up ? "up" : "down");
+  xml = ramet_xml_dump (doc);
+  return check (domain,
+                virDomainUpdateDeviceFlags (domain->domain, xml, VIR_DOMAIN_AFFECT_LIVE | VIR_DOMAIN_AFFECT_CONFIG),
+                "set the network links of", error);
+}
+
+/** ramet_domain_set_links: plugs the cables of a running domain in or out, for its next starts too */
+gboolean
+ramet_domain_set_links (RametDomain *domain, gboolean up, GError **error)
+{
+  g_autofree char *xml = ramet_domain_get_xml (domain, TRUE, error);
+  g_autoptr (xmlDoc) doc = xml ? ramet_xml_parse (xml, "domain", error) : NULL;
+  xmlNode *devices;
+
+  if (doc == NULL)
+    return FALSE;
+  devices = ramet_xml_first (xmlDocGetRootElement (doc), "devices");
+  for (xmlNode *node = ramet_xml_first (devices, "interface"); node; node = ramet_xml_next (node, "interface"))
+    if (!update_link (domain, node, up, error))
+      return FALSE;
+  return TRUE;
+}
+
+static char *
+first_ipv4 (virDomainInterfacePtr *interfaces, int n, GHashTable *macs)
+{
+  for (int i = 0; i < n; i++)
+    {
+      g_autofree char *mac = interfaces[i]->hwaddr ? g_ascii_strdown (interfaces[i]->hwaddr, -1) : NULL;
+
+      if (mac == NULL || !g_hash_table_contains (macs, mac))
+        continue;
+      for (unsigned j = 0; j < interfaces[i]->naddrs; j++)
+        if (interfaces[i]->addrs[j].type == VIR_IP_ADDR_TYPE_IPV4 &&
+            !g_str_has_prefix (interfaces[i]->addrs[j].addr, "169.254."))
+          return g_strdup (interfaces[i]->addrs[j].addr);
+    }
+  return NULL;
+}
+
+/**
+ * ramet_domain_get_lease:
+ *
+ * Returns: (transfer full) (nullable): the IPv4 address that libvirt's network has leased to one of the domain's MACs;
+ * else what the guest agent tells, for networks that libvirt does not serve
+ */
+char *
+ramet_domain_get_lease (RametDomain *domain)
+{
+  static const unsigned sources[] = { VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_LEASE,
+                                      VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_AGENT };
+  g_autofree char *xml = ramet_domain_get_xml (domain, FALSE, NULL);
+  g_autoptr (GHashTable) macs = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  char *address = NULL;
+
+  if (xml == NULL || !ramet_domain_xml_collect_macs (xml, macs))
+    return NULL;
+  for (gsize s = 0; s < G_N_ELEMENTS (sources) && address == NULL; s++)
+    {
+      virDomainInterfacePtr *interfaces = NULL;
+      int n = virDomainInterfaceAddresses (domain->domain, &interfaces, sources[s], 0);
+
+      address = n > 0 ? first_ipv4 (interfaces, n, macs) : NULL;
+      for (int i = 0; i < n; i++)
+        virDomainInterfaceFree (interfaces[i]);
+      free (interfaces);
+    }
+  return address;
+}
+
+/**
+ * ramet_domain_agent:
+ * @command: JSON, see https://qemu.readthedocs.io/en/latest/interop/qemu-ga-ref.html
+ * @timeout_s: seconds, at least 1
+ *
+ * Returns: (transfer full): the guest agent's answer, JSON and untrusted
+ */
+char *
+ramet_domain_agent (RametDomain *domain, const char *command, guint timeout_s, GError **error)
+{
+  char *answer = virDomainQemuAgentCommand (domain->domain, command, (int) timeout_s, 0);
+  char *copy;
+
+  if (answer == NULL)
+    {
+      ramet_libvirt_error (error, "the guest agent of '%s' does not do it", ramet_domain_get_name (domain));
+      return NULL;
+    }
+  copy = g_strdup (answer);
+  free (answer);
+  return copy;
+}
+
+struct _RametDomainWatch
+{
+  RametDomain *domain;
+  int lifecycle_id;
+  int reboot_id;
+  const char *ended; /* how it stopped to run, or NULL */
+  gboolean rebooted;
+};
+
+static int
+on_lifecycle (virConnectPtr conn, virDomainPtr domain, int event, int detail, void *data)
+{
+  RametDomainWatch *watch = data;
+
+  if (event == VIR_DOMAIN_EVENT_STOPPED)
+    watch->ended = detail == VIR_DOMAIN_EVENT_STOPPED_CRASHED ? "crashed" : "was switched off";
+  else if (event == VIR_DOMAIN_EVENT_CRASHED)
+    watch->ended = "panicked";
+  return 0;
+}
+
+static void
+on_reboot (virConnectPtr conn, virDomainPtr domain, void *data)
+{
+  ((RametDomainWatch *) data)->rebooted = TRUE;
+}
+
+/** ramet_domain_watch_new: its events arrive while the default main context runs */
+RametDomainWatch *
+ramet_domain_watch_new (RametDomain *domain, GError **error)
+{
+  virConnectPtr conn = ramet_connection_get (domain->connection);
+  g_autoptr (RametDomainWatch) watch = g_new0 (RametDomainWatch, 1);
+
+  watch->domain = ramet_domain_ref (domain);
+  watch->reboot_id = -1;
+  watch->lifecycle_id = virConnectDomainEventRegisterAny (conn, domain->domain, VIR_DOMAIN_EVENT_ID_LIFECYCLE,
+                                                          VIR_DOMAIN_EVENT_CALLBACK (on_lifecycle), watch, NULL);
+  if (watch->lifecycle_id >= 0)
+    watch->reboot_id = virConnectDomainEventRegisterAny (conn, domain->domain, VIR_DOMAIN_EVENT_ID_REBOOT,
+                                                         VIR_DOMAIN_EVENT_CALLBACK (on_reboot), watch, NULL);
+  if (!check (domain, MIN (watch->lifecycle_id, watch->reboot_id), "watch the events of", error))
+    return NULL;
+  return g_steal_pointer (&watch);
+}
+
+void
+ramet_domain_watch_free (RametDomainWatch *watch)
+{
+  virConnectPtr conn = ramet_connection_get (watch->domain->connection);
+
+  if (watch->lifecycle_id >= 0)
+    virConnectDomainEventDeregisterAny (conn, watch->lifecycle_id);
+  if (watch->reboot_id >= 0)
+    virConnectDomainEventDeregisterAny (conn, watch->reboot_id);
+  ramet_domain_unref (watch->domain);
+  g_free (watch);
+}
+
+/**
+ * ramet_domain_watch_check:
+ * @error: RAMET_ERROR_LOST if it has stopped or, unless @may_reboot, rebooted since the watch began; or if libvirtd
+ *         has gone
+ */
+gboolean
+ramet_domain_watch_check (RametDomainWatch *watch, gboolean may_reboot, GError **error)
+{
+  const char *name = ramet_domain_get_name (watch->domain);
+
+  if (watch->ended)
+    ramet_error_set (error, RAMET_ERROR_LOST, "the guest '%s' %s in the middle of it", name, watch->ended);
+  else if (watch->rebooted && !may_reboot)
+    ramet_error_set (error, RAMET_ERROR_LOST, "the guest '%s' rebooted in the middle of it", name);
+  else if (virConnectIsAlive (ramet_connection_get (watch->domain->connection)) != 1)
+    ramet_error_set (error, RAMET_ERROR_LOST, "the connection to libvirt was lost");
+  else
+    return TRUE;
+  return FALSE;
+}
+
+/** ramet_domain_watch_ended: whether it has stopped to run since the watch began */
+gboolean
+ramet_domain_watch_ended (RametDomainWatch *watch)
+{
+  return watch->ended != NULL;
+}

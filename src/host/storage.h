@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <glib.h>
+
+#include "core/task.h"
+#include "host/connection.h"
+
+/* One file or block device of a disk's chain, looked at rather than believed. */
+typedef struct
+{
+  char *path;
+  char *format;      /* as probed */
+  guint64 capacity;  /* virtual size in bytes */
+  guint64 file_size; /* bytes, 0 if unknown (another host) */
+  gint64 mtime;      /* seconds since 1970, 0 if unknown */
+  char *backing;     /* absolute path, or NULL */
+} RametImage;
+
+#define RAMET_MAX_CHAIN 16
+
+GPtrArray *ramet_storage_inspect (RametConnection *connection, const char *path, const char *declared_format,
+                                  GError **error);
+char *ramet_storage_volume_path (RametConnection *connection, const char *pool, const char *volume, GError **error);
+
+gboolean ramet_pool_check (RametConnection *connection, const char *pool, char **ret_folder, guint64 *ret_available,
+                           GError **error);
+gboolean ramet_pool_ensure (RametConnection *connection, const char *pool, const char *folder, gboolean *ret_made,
+                            GError **error);
+
+char *ramet_volume_create_overlay (RametConnection *connection, const char *pool, const char *name, guint64 capacity,
+                                   const char *backing, const char *backing_format, GError **error);
+char *ramet_volume_create_from_file (RametConnection *connection, RametTask *task, const char *pool, const char *name,
+                                     const char *file, const char *format, guint64 capacity, GError **error);
+char *ramet_volume_copy (RametConnection *connection, const char *path, const char *new_name, char **ret_pool,
+                         GError **error);
+gboolean ramet_volume_delete (RametConnection *connection, const char *pool, const char *name, const char *path,
+                              GError **error);
+gboolean ramet_volume_get_allocation (RametConnection *connection, const char *path, guint64 *ret_bytes);

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "model/base.h"
+
+#include "core/error.h"
+#include "model/metadata.h"
+#include "model/xml.h"
+
+static void
+set_cpu (xmlNode *cpu, const char *type)
+{
+  /* an emulated CPU has no model of the host's to pass through */
+  ramet_xml_set (cpu, "mode", g_str_equal (type, "kvm") ? "host-passthrough" : "maximum");
+}
+
+/* libvirt would pick the Secure Boot build, which refuses an unsigned boot loader. */
+static void
+set_uefi (xmlNode *os)
+{
+  xmlNode *firmware = ramet_xml_add (os, "firmware", NULL);
+  xmlNode *feature = ramet_xml_add (firmware, "feature", NULL);
+
+  ramet_xml_set (os, "firmware", "efi");
+  ramet_xml_set (feature, "enabled", "no");
+  ramet_xml_set (feature, "name", "secure-boot");
+}
+
+/**
+ * ramet_base_domain_xml:
+ * @template_xml: the text of templates/base-domain.xml
+ *
+ * Returns: (transfer full): the definition of a base
+ */
+char *
+ramet_base_domain_xml (const char *template_xml, const RametBaseParameters *parameters, GError **error)
+{
+  g_autoptr (xmlDoc) doc = ramet_xml_parse (template_xml, "domain", error);
+  g_autofree char *memory = g_strdup_printf ("%" G_GUINT64_FORMAT, parameters->memory_kib);
+  xmlNode *root;
+
+  if (doc == NULL)
+    return NULL;
+  root = xmlDocGetRootElement (doc);
+  ramet_xml_set (root, "type", parameters->type);
+  xmlNodeSetContent (ramet_xml_first (root, "name"), (const xmlChar *) parameters->name);
+  xmlNodeSetContent (ramet_xml_first (root, "memory"), (const xmlChar *) memory);
+  set_cpu (ramet_xml_first (root, "cpu"), parameters->type);
+  if (parameters->uefi)
+    set_uefi (ramet_xml_first (root, "os"));
+  ramet_xml_set (ramet_xml_at (root, "devices/disk/source"), "file", parameters->disk);
+  ramet_xml_set (ramet_xml_at (root, "devices/interface/source"), "network", parameters->network);
+  if (!ramet_metadata_embed (root, parameters->metadata, error))
+    return NULL;
+  return ramet_xml_dump (doc);
+}

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "model/domain.h"
+
+#include "core/error.h"
+#include "model/metadata.h"
+#include "model/xml.h"
+
+static void
+disk_free (gpointer data)
+{
+  RametDomainDisk *disk = data;
+
+  g_free (disk->target);
+  g_free (disk->type);
+  g_free (disk->device);
+  g_free (disk->path);
+  g_free (disk->pool);
+  g_free (disk->volume);
+  g_free (disk->format);
+  g_free (disk);
+}
+
+void
+ramet_domain_facts_free (RametDomainFacts *facts)
+{
+  g_free (facts->name);
+  g_free (facts->uuid);
+  g_free (facts->type);
+  g_free (facts->nvram);
+  g_free (facts->metadata);
+  g_ptr_array_unref (facts->disks);
+  g_ptr_array_unref (facts->macs);
+  g_free (facts);
+}
+
+static RametDomainDisk *
+read_disk (xmlNode *node)
+{
+  RametDomainDisk *disk = g_new0 (RametDomainDisk, 1);
+  xmlNode *source = ramet_xml_first (node, "source");
+
+  disk->target = ramet_xml_get (ramet_xml_first (node, "target"), "dev");
+  disk->type = ramet_xml_get (node, "type");
+  disk->device = ramet_xml_get (node, "device");
+  if (disk->device == NULL)
+    disk->device = g_strdup ("disk");
+  disk->path = ramet_xml_get (source, g_strcmp0 (disk->type, "block") == 0 ? "dev" : "file");
+  disk->pool = ramet_xml_get (source, "pool");
+  disk->volume = ramet_xml_get (source, "volume");
+  disk->format = ramet_xml_get (ramet_xml_first (node, "driver"), "type");
+  if (disk->format == NULL)
+    disk->format = g_strdup ("raw");
+  disk->readonly = ramet_xml_first (node, "readonly") != NULL;
+  disk->shareable = ramet_xml_first (node, "shareable") != NULL;
+  return disk;
+}
+
+/** ramet_domain_disk_wants_overlay: whether a clone must not write to this disk itself */
+gboolean
+ramet_domain_disk_wants_overlay (const RametDomainDisk *disk)
+{
+  return g_str_equal (disk->device, "disk") && !disk->readonly;
+}
+
+/* @unit as libvirt's parser takes it: https://libvirt.org/formatdomain.html#memory-allocation */
+static guint64
+memory_in_kib (xmlNode *node)
+{
+  static const struct
+  {
+    const char *name;
+    guint64 bytes;
+  } units[] = { { "b", 1 },                { "bytes", 1 },      { "KB", 1000 },          { "k", 1024 },
+                { "KiB", 1024 },           { "MB", 1000000 },   { "M", 1024 * 1024 },    { "MiB", 1024 * 1024 },
+                { "GB", 1000000000 },      { "G", 1ULL << 30 }, { "GiB", 1ULL << 30 },   { "T", 1ULL << 40 },
+                { "TiB", 1ULL << 40 } };
+  g_autofree char *text = ramet_xml_text (node);
+  g_autofree char *unit = ramet_xml_get (node, "unit");
+  guint64 value = text ? g_ascii_strtoull (text, NULL, 10) : 0;
+
+  for (gsize i = 0; unit && i < G_N_ELEMENTS (units); i++)
+    if (g_str_equal (unit, units[i].name))
+      return value > G_MAXUINT64 / units[i].bytes ? G_MAXUINT64 / 1024 : value * units[i].bytes / 1024;
+  return value;
+}
+
+static void
+read_devices (xmlNode *devices, RametDomainFacts *facts)
+{
+  for (xmlNode *node = ramet_xml_first (devices, NULL); node; node = ramet_xml_next (node, NULL))
+    {
+      if (ramet_xml_is (node, "disk"))
+        g_ptr_array_add (facts->disks, read_disk (node));
+      else if (ramet_xml_is (node, "interface"))
+        {
+          g_autofree char *mac = ramet_xml_get (ramet_xml_first (node, "mac"), "address");
+
+          facts->n_interfaces++;
+          if (mac)
+            g_ptr_array_add (facts->macs, g_ascii_strdown (mac, -1));
+        }
+      else if (ramet_xml_is (node, "serial") && ramet_xml_has (node, "type", "pty"))
+        facts->has_console = TRUE;
+    }
+}
+
+static char *
+read_metadata (xmlNode *metadata)
+{
+  for (xmlNode *node = ramet_xml_first (metadata, "vm"); node; node = ramet_xml_next (node, "vm"))
+    if (node->ns && xmlStrEqual (node->ns->href, (const xmlChar *) RAMET_METADATA_URI))
+      {
+        g_autoptr (xmlDoc) doc = xmlNewDoc ((const xmlChar *) "1.0");
+
+        xmlDocSetRootElement (doc, xmlDocCopyNode (node, doc, 1));
+        return ramet_xml_dump (doc);
+      }
+  return NULL;
+}
+
+/**
+ * ramet_domain_facts_new:
+ * @xml: a domain, as virDomainGetXMLDesc() gives it; untrusted
+ *
+ * Returns: (transfer full)
+ */
+RametDomainFacts *
+ramet_domain_facts_new (const char *xml, GError **error)
+{
+  g_autoptr (xmlDoc) doc = ramet_xml_parse (xml, "domain", error);
+  g_autofree char *vcpus = NULL;
+  RametDomainFacts *facts;
+  xmlNode *root;
+
+  if (doc == NULL)
+    return NULL;
+  root = xmlDocGetRootElement (doc);
+  facts = g_new0 (RametDomainFacts, 1);
+  facts->disks = g_ptr_array_new_with_free_func (disk_free);
+  facts->macs = g_ptr_array_new_with_free_func (g_free);
+  facts->name = ramet_xml_text (ramet_xml_first (root, "name"));
+  facts->uuid = ramet_xml_text (ramet_xml_first (root, "uuid"));
+  facts->type = ramet_xml_get (root, "type");
+  facts->memory_kib = memory_in_kib (ramet_xml_first (root, "memory"));
+  vcpus = ramet_xml_text (ramet_xml_first (root, "vcpu"));
+  facts->vcpus = vcpus ? (guint) g_ascii_strtoull (vcpus, NULL, 10) : 1;
+  facts->firmware_efi = ramet_xml_has (ramet_xml_first (root, "os"), "firmware", "efi");
+  facts->nvram = ramet_xml_text (ramet_xml_at (root, "os/nvram"));
+  if (facts->nvram && *facts->nvram == '\0')
+    g_clear_pointer (&facts->nvram, g_free);
+  facts->metadata = read_metadata (ramet_xml_first (root, "metadata"));
+  read_devices (ramet_xml_first (root, "devices"), facts);
+  return facts;
+}
+
+/**
+ * ramet_domain_xml_collect_macs:
+ * @macs: a set of lower-case addresses (element-type utf8) to add to
+ *
+ * Returns: %FALSE if @xml is none
+ */
+gboolean
+ramet_domain_xml_collect_macs (const char *xml, GHashTable *macs)
+{
+  g_autoptr (RametDomainFacts) facts = ramet_domain_facts_new (xml, NULL);
+
+  if (facts == NULL)
+    return FALSE;
+  for (guint i = 0; i < facts->macs->len; i++)
+    g_hash_table_add (macs, g_strdup (g_ptr_array_index (facts->macs, i)));
+  return TRUE;
+}

@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "operations/clone.h"
+
+#include "core/paths.h"
+#include "core/undo.h"
+#include "host/access.h"
+#include "host/storage.h"
+#include "operations/bootstrap.h"
+#include "operations/clone-plan.h"
+#include "operations/reach.h"
+
+/* One clone being made. */
+typedef struct
+{
+  RametClonePlan *plan;
+  RametTask *task;
+  RametUndo *undo;
+  RametDomain *domain;
+  gint64 deadline_us;
+} Make;
+
+static gboolean
+undo_undefine (gpointer data, GError **error)
+{
+  return ramet_domain_undefine (data, error);
+}
+
+static gboolean
+undo_destroy (gpointer data, GError **error)
+{
+  return ramet_domain_destroy (data, error);
+}
+
+static gboolean
+undo_grant (gpointer data, GError **error)
+{
+  return ramet_access_revoke (data, error);
+}
+
+/* A volume to be deleted again. */
+typedef struct
+{
+  RametConnection *connection;
+  char *pool;
+  char *name;
+  char *path;
+} MadeVolume;
+
+static void
+made_volume_free (gpointer data)
+{
+  MadeVolume *made = data;
+
+  ramet_connection_unref (made->connection);
+  g_free (made->pool);
+  g_free (made->name);
+  g_free (made->path);
+  g_free (made);
+}
+
+static gboolean
+undo_volume (gpointer data, GError **error)
+{
+  MadeVolume *made = data;
+
+  return ramet_volume_delete (made->connection, made->pool, made->name, made->path, error);
+}
+
+static void
+push_volume (Make *make, const char *pool, const char *name, const char *path)
+{
+  MadeVolume *made = g_new0 (MadeVolume, 1);
+  g_autofree char *what = g_strdup_printf ("delete '%s'", path);
+
+  made->connection = ramet_connection_ref (make->plan->connection);
+  made->pool = g_strdup (pool);
+  made->name = g_strdup (name);
+  made->path = g_strdup (path);
+  ramet_undo_push (make->undo, what, undo_volume, made, made_volume_free);
+}
+
+/* Of many who define one name at once exactly one wins: this reserves it. */
+static gboolean
+define (Make *make, GError **error)
+{
+  RametClonePlan *plan = make->plan;
+  g_autofree char *xml = ramet_clone_plan_xml (plan, error);
+  g_autofree char *what = g_strdup_printf ("undefine '%s'", plan->options->name);
+
+  if (xml == NULL)
+    return FALSE;
+  make->domain = ramet_domain_define (plan->connection, xml, error);
+  if (make->domain == NULL)
+    {
+      if (error && *error && ramet_domain_exists (plan->connection, plan->options->name))
+        {
+          g_clear_error (error);
+          ramet_error_set (error, RAMET_ERROR_STATE, "there is a VM '%s' already", plan->options->name);
+          ramet_error_hint (error, "take another name, or 'ramet remove %s' first", plan->options->name);
+        }
+      return FALSE;
+    }
+  ramet_undo_push (make->undo, what, undo_undefine, ramet_domain_ref (make->domain),
+                   (GDestroyNotify) ramet_domain_unref);
+  return TRUE;
+}
+
+static gboolean
+create_volumes (Make *make, GError **error)
+{
+  RametClonePlan *plan = make->plan;
+
+  for (guint i = 0; i < plan->volumes->len; i++)
+    {
+      const RametPlannedVolume *volume = g_ptr_array_index (plan->volumes, i);
+      g_autofree char *path
+        = ramet_volume_create_overlay (plan->connection, plan->pool, volume->volume, volume->capacity,
+                                       volume->backing, volume->backing_format, error);
+
+      if (path == NULL)
+        return FALSE;
+      push_volume (make, plan->pool, volume->volume, path);
+      if (!g_str_equal (path, volume->path))
+        {
+          ramet_error_set (error, RAMET_ERROR_FAILED, "libvirt made '%s' where '%s' was expected", path, volume->path);
+          return FALSE;
+        }
+      if (!ramet_task_check (make->task, error))
+        return FALSE;
+    }
+  return TRUE;
+}
+
+static gboolean
+copy_nvram (Make *make, GError **error)
+{
+  RametClonePlan *plan = make->plan;
+  g_autofree char *file = NULL;
+  g_autofree char *pool = NULL;
+  g_autofree char *path = NULL;
+  g_autofree char *folder = NULL;
+  g_autoptr (GError) why = NULL;
+
+  if (plan->nvram_source == NULL)
+    return TRUE;
+  file = g_strdup_printf ("%s_VARS.fd", plan->options->name);
+  path = ramet_volume_copy (plan->connection, plan->nvram_source, file, &pool, &why);
+  if (path == NULL && !plan->nvram_may_miss)
+    {
+      g_propagate_error (error, g_steal_pointer (&why));
+      return FALSE;
+    }
+  if (path == NULL)
+    {
+      /* libvirt makes them from the firmware's template at the first start */
+      folder = g_path_get_dirname (plan->nvram_source);
+      path = g_build_filename (folder, file, NULL);
+      ramet_task_note (make->task, "'%s' has no UEFI variables yet: the clone starts with fresh ones",
+                       plan->base->name);
+    }
+  push_volume (make, "", file, path);
+  return TRUE;
+}
+
+static gboolean
+set_state (Make *make, RametState state, GError **error)
+{
+  make->plan->metadata->state = state;
+  return ramet_domain_set_metadata (make->domain, make->plan->metadata, error);
+}
+
+/* What was granted is written down at once, so that remove can take it back whatever comes. */
+static gboolean
+grant_access (Make *make, GError **error)
+{
+  RametClonePlan *plan = make->plan;
+
+  for (guint i = 0; i < plan->grants->len; i++)
+    {
+      const RametPlannedGrant *grant = g_ptr_array_index (plan->grants, i);
+      g_autoptr (GPtrArray) records = g_ptr_array_new_with_free_func (g_free);
+
+      if (!(grant->is_file ? ramet_access_grant_file (grant->path, plan->qemu, records, error)
+                           : ramet_access_grant (grant->path, plan->qemu, records, error)))
+        return FALSE;
+      for (guint j = 0; j < records->len; j++)
+        {
+          const char *record = g_ptr_array_index (records, j);
+          g_autofree char *what = g_strdup_printf ("take back the access %s", record);
+
+          ramet_undo_push (make->undo, what, undo_grant, g_strdup (record), g_free);
+          g_ptr_array_add (plan->metadata->grants, g_strdup (record));
+          ramet_task_note (make->task, "granted QEMU's user access: %s", record);
+        }
+    }
+  return plan->grants->len == 0 || ramet_domain_set_metadata (make->domain, plan->metadata, error);
+}
+
+static gboolean
+start (Make *make, GError **error)
+{
+  g_autofree char *what = g_strdup_printf ("switch '%s' off", make->plan->options->name);
+
+  ramet_task_step (make->task, "starting");
+  if (!set_state (make, RAMET_STATE_BOOTSTRAPPING, error))
+    return FALSE;
+  ramet_undo_push (make->undo, what, undo_destroy, ramet_domain_ref (make->domain),
+                   (GDestroyNotify) ramet_domain_unref);
+  return ramet_domain_start (make->domain, error);
+}
+
+static gboolean
+bootstrap (Make *make, GError **error)
+{
+  RametClonePlan *plan = make->plan;
+  RametBootstrap steps = {
+    .name = plan->options->name, .user = plan->user, .uid = plan->uid, .gid = plan->gid, .gecos = plan->gecos,
+    .ssh_keys = plan->ssh_keys, .shares = plan->identity->shares, .extras = plan->options->extras,
+    .link_down = plan->identity->link_down,
+  };
+
+  return ramet_bootstrap_run (make->domain, make->task, &steps, make->deadline_us, &plan->metadata->host_keys,
+                              error) &&
+         set_state (make, RAMET_STATE_READY, error);
+}
+
+static gboolean
+open_made (Make *make, GError **error)
+{
+  make->plan->vm = ramet_vm_open (make->plan->connection, make->plan->options->name, error);
+  return make->plan->vm != NULL;
+}
+
+static gboolean
+wait_for_it (Make *make, char **ret_address, GError **error)
+{
+  RametReachBy by;
+
+  if (!open_made (make, error) || !ramet_reach_wait (make->plan->vm, make->task, make->deadline_us, ret_address, &by, error))
+    return FALSE;
+  if (by == RAMET_REACH_LEASE)
+    ramet_task_warn (make->task, "%s.local is not answered by multicast DNS; %s is libvirt's word for it",
+                     make->plan->options->name, *ret_address);
+  return TRUE;
+}
+
+static gboolean
+make_all (Make *make, char **ret_address, GError **error)
+{
+  const RametCloneOptions *options = make->plan->options;
+
+  if (!define (make, error) || !ramet_task_check (make->task, error) || !create_volumes (make, error) ||
+      !copy_nvram (make, error) || !grant_access (make, error) || !ramet_task_check (make->task, error))
+    return FALSE;
+  if (options->no_bootstrap)
+    return set_state (make, RAMET_STATE_RAW, error) && open_made (make, error);
+  if (!start (make, error) || !bootstrap (make, error))
+    return FALSE;
+  return options->no_wait ? open_made (make, error) : wait_for_it (make, ret_address, error);
+}
+
+static void
+tell_what_is_left (Make *make, GError **error)
+{
+  const char *log = ramet_task_get_log (make->task);
+  const char *name = make->plan->options->name;
+
+  if (make->domain == NULL || error == NULL || *error == NULL)
+    return;
+  if (make->plan->options->keep)
+    ramet_error_hint (error, "'%s' is kept as it is: 'virsh console %s' looks inside, 'ramet remove %s' clears it%s%s",
+                      name, name, name, log ? "; its log: " : "", log ? log : "");
+  else if (ramet_error_get_hint (*error) == NULL && log)
+    ramet_error_hint (error, "nothing is left of '%s' but its log: %s", name, log);
+  else if (log)
+    ramet_task_warn (make->task, "the log of what happened: %s", log);
+}
+
+/**
+ * ramet_clone_execute:
+ * @ret_address: (out): the numeric address it answers at; not written with no_bootstrap or no_wait
+ *
+ * Makes the clone. On failure, Ctrl-C or a lost connection everything made so far is taken away again, unless the
+ * user asked to keep it.
+ */
+gboolean
+ramet_clone_execute (RametClonePlan *plan, RametTask *task, char **ret_address, GError **error)
+{
+  const RametCloneOptions *options = plan->options;
+  Make make = { .plan = plan, .task = task };
+  RametUndo *undo = ramet_undo_new ();
+  g_autoptr (GError) why = NULL;
+  gboolean made;
+
+  make.undo = undo;
+  make.deadline_us = g_get_monotonic_time () + (gint64) options->timeout_s * G_USEC_PER_SEC;
+  if (!options->no_bootstrap)
+    {
+      g_autofree char *log = ramet_paths_log (options->name);
+
+      if (!ramet_task_open_log (task, log, &why))
+        {
+          ramet_task_warn (task, "%s", why->message);
+          g_clear_error (&why);
+        }
+    }
+  ramet_task_step (task, "creating");
+  made = make_all (&make, ret_address, &why);
+  if (!made)
+    {
+      tell_what_is_left (&make, &why);
+      if (!options->keep && make.domain)
+        ramet_task_step (task, "taking back what was made");
+    }
+  if (made || options->keep)
+    ramet_undo_commit (undo);
+  ramet_undo_free (undo);
+  g_clear_pointer (&make.domain, ramet_domain_unref);
+  if (why)
+    g_propagate_error (error, g_steal_pointer (&why));
+  return made;
+}

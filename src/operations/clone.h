@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <glib.h>
+
+#include "core/task.h"
+#include "host/connection.h"
+#include "operations/vm.h"
+
+#define RAMET_DEFAULT_POOL "default"
+#define RAMET_DEFAULT_TIMEOUT_S 600
+
+/* What a user asks for. Strings are as typed, unless said otherwise. */
+typedef struct
+{
+  const char *base;
+  const char *name;
+  const char *const *shares;   /* DIR[:GUESTDIR]; or NULL */
+  const char *const *macs;     /* for the interfaces in order; or NULL */
+  const char *const *ssh_keys; /* paths or literal keys; or NULL: the user's own */
+  GPtrArray *extras;           /* (element-type RametExtra) */
+  const char *user;            /* or NULL: the name outside */
+  const char *network;         /* or NULL: as in the base */
+  const char *project;         /* or NULL */
+  const char *pool;            /* or NULL: RAMET_DEFAULT_POOL */
+  guint vcpus;                 /* 0: as in the base */
+  guint64 memory_bytes;        /* 0: as in the base */
+  guint64 disk_bytes;          /* virtual size of the first disk; 0: as in the base */
+  guint timeout_s;             /* seconds, for all the waiting on the guest */
+  gboolean grant;              /* set the ACLs that QEMU's user needs */
+  gboolean no_bootstrap;
+  gboolean no_wait;
+  gboolean keep;               /* leave a VM that failed for looking into */
+} RametCloneOptions;
+
+/* A clone that was checked and not made yet. */
+typedef struct _RametClonePlan RametClonePlan;
+
+RametClonePlan *ramet_clone_plan (RametConnection *connection, RametTask *task, const RametCloneOptions *options,
+                                  GError **error);
+void ramet_clone_plan_free (RametClonePlan *plan);
+char *ramet_clone_plan_describe (RametClonePlan *plan);
+char *ramet_clone_print_xml (RametConnection *connection, RametTask *task, const RametCloneOptions *options,
+                             GError **error);
+gboolean ramet_clone_execute (RametClonePlan *plan, RametTask *task, char **ret_address, GError **error);
+RametVm *ramet_clone_plan_get_vm (RametClonePlan *plan);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (RametClonePlan, ramet_clone_plan_free)

@@ -1,0 +1,67 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# The base that labs share. Its disk is built outside, where there is a way to Debian's packages; that it boots is
+# verified by ramet inside a lab. Both results are kept in the cache under a hash of what went into them.
+
+# Print a hash of the contents, paths and modes of the files and folders $2… below $1, those that exist.
+base_hash ()
+{
+  local root=$1
+  shift
+  (
+    cd -- "$root" || exit
+    local -a found=()
+    local path
+    for path in "$@"; do
+      [[ ! -e $path ]] || found+=("$path")
+    done
+    ((${#found[@]} > 0)) || found=(/dev/null)
+    find "${found[@]}" -type f ! -name '*.md' -print0 | LC_ALL=C sort -z | xargs -0 -r stat -c '%n %a' --
+    find "${found[@]}" -type f ! -name '*.md' -print0 | LC_ALL=C sort -z | xargs -0 -r sha256sum --
+  ) | sha256sum | cut -c 1-16
+}
+
+# Print the path of the cached disk image for checkout $1 and cache $2.
+base_image_path ()
+{
+  printf '%s/debian-12-%s.qcow2\n' "$2" "$(base_hash "$1" bootstrap/base)"
+}
+
+# Print the path, without suffix, of what ramet made of that image: .xml and .qcow2.
+base_domain_path ()
+{
+  local -a sources=()
+  local path
+  for path in "$1"/src/*/base*.[ch] "$1"/src/*/*-base.[ch]; do
+    [[ ! -e $path ]] || sources+=("${path#"$1"/}")
+  done
+  printf '%s/debian-12-%s-verified\n' "$2" "$(base_hash "$1" bootstrap/base templates "${sources[@]}")"
+}
+
+# Build the image for checkout $1 into cache $2 unless it is there. Two that want it at once wait for each other.
+base_image_build ()
+(
+  mkdir -p -- "$2"
+  image=$(base_image_path "$1" "$2")
+  exec {fd}>"$2/lock"
+  flock "$fd"
+  if [[ -s $image ]]; then
+    exit 0
+  fi
+  echo "building the disk of the base 'debian-12' ($image)"
+  # no descriptor for what it starts: a daemon left behind would hold the lock
+  "$1/bootstrap/base/build-debian" "$image.part" {fd}>&- || { rm -f -- "$image.part"; exit 1; }
+  mv -- "$image.part" "$image"
+  base_remove_unused "$2" "$image"
+)
+
+# Keep the five newest files of each kind in cache $1: every change to the base's recipe leaves an image of 700 MB.
+base_remove_unused ()
+{
+  local old
+  find "$1" -maxdepth 1 -name 'debian-12-*.qcow2' ! -path "$2" -printf '%T@ %p\n' | sort -rn | tail -n +5 \
+    | while read -r _ old; do
+        rm -f -- "$old" "${old%.qcow2}.xml"
+      done
+}
