@@ -235,8 +235,8 @@ ramet_acl_give (acl_t *acl, int mode, RametGrant *grant)
 /**
  * ramet_acl_take:
  *
- * The inverse of ramet_acl_give(), whatever else was changed in between: only bits that were added go. Records of one path
- * may be taken back in any order, so an entry or a mask that the later one found goes with the last of them too.
+ * The inverse of ramet_acl_give(), whatever else was changed in between: only bits that were added go. Records of one
+ * path may be taken back in any order, so an entry or a mask that the later one found goes with the last of them too.
  */
 void
 ramet_acl_take (acl_t acl, const RametGrant *grant)

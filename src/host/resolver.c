@@ -108,8 +108,8 @@ start_resolver (Lookup *lookup, const char *host_name, GError **error)
  * @host_name: "web.local"
  * @deadline_us: monotonic time in microseconds, see g_get_monotonic_time()
  * @ret_address: (out): numeric IPv4 address
- * @error: RAMET_ERROR_TIMEOUT if nobody answers, RAMET_ERROR_CANCELLED, RAMET_ERROR_NOT_FOUND within some two seconds if
- *         there is no avahi-daemon to ask
+ * @error: RAMET_ERROR_TIMEOUT if nobody answers, RAMET_ERROR_CANCELLED, RAMET_ERROR_NOT_FOUND within some two seconds
+ *         if there is no avahi-daemon to ask
  *
  * Asks by mDNS on all interfaces until somebody answers. Who that is, is for the caller to check: avahi remembers the
  * last holder of a name for up to two minutes, and on a conflict gives it to somebody else.

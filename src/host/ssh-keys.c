@@ -166,7 +166,7 @@ read_start (const char *path, GError **error)
   ramet_error_set (error, errnum == ENOENT ? RAMET_ERROR_NOT_FOUND : RAMET_ERROR_FAILED,
                    "cannot read the ssh key '%s': %s", safe, g_strerror (errnum));
   if (errnum == ENOENT)
-    ramet_error_hint (error, "give the path of a public key, as in '--ssh-key ~/.ssh/id_ed25519.pub', or the key itself");
+    ramet_error_hint (error, "give the path of a public key, such as ~/.ssh/id_ed25519.pub, or the key itself");
   return NULL;
 }
 
@@ -212,8 +212,8 @@ only_key (const char *text)
  * ramet_ssh_read_public_key:
  * @path_or_key: what `--ssh-key` was given: the path of a file with one public key, or that key
  * @ret_line: (out): "type base64 [comment]"
- * @error: RAMET_ERROR_REFUSED for a private key, RAMET_ERROR_NOT_FOUND if there is no such file, RAMET_ERROR_USAGE if it
- *         holds no public key
+ * @error: RAMET_ERROR_REFUSED for a private key, RAMET_ERROR_NOT_FOUND if there is no such file, RAMET_ERROR_USAGE if
+ *         it holds no public key
  */
 gboolean
 ramet_ssh_read_public_key (const char *path_or_key, char **ret_line, GError **error)

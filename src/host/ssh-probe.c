@@ -180,7 +180,8 @@ probe_key (RametTask *task, const char *address, guint port, const char *host_ke
   g_autofree char *user = g_strdup_printf ("ramet-%016" G_GINT64_MODIFIER "x", secret);
   const char *argv[] = { "ssh", "-F", "none", "-T", "-p", port_text, "-l", user,
                          "-o", "BatchMode=yes", "-o", "PreferredAuthentications=none", "-o", "LogLevel=ERROR",
-                         "-o", "StrictHostKeyChecking=yes", "-o", "UpdateHostKeys=no", "-o", "HostKeyAlias=" PROBE_ALIAS,
+                         "-o", "StrictHostKeyChecking=yes", "-o", "UpdateHostKeys=no",
+                         "-o", "HostKeyAlias=" PROBE_ALIAS,
                          "-o", "UserKnownHostsFile=/proc/self/fd/0", "-o", "GlobalKnownHostsFile=/dev/null",
                          "-o", patience, "--", address, "true", NULL };
   int fd = random ? known_hosts_fd (host_keys) : -1;

@@ -173,8 +173,8 @@ append_exception (GString *text, const RametSshTarget *target, GError **error)
 }
 
 /*
- * Older versions of ssh let %h through as it was typed, or as a git submodule's URL had it, to a shell. In single quotes
- * only a single quote could do harm, and such names are not matched.
+ * Older versions of ssh let %h through to a shell as it was typed, or as a git submodule's URL had it. In single
+ * quotes only a single quote could do harm, and such names are not matched.
  */
 static void
 append_block (GString *text, const char *program, const char *uri, const char *private_key)

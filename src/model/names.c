@@ -107,7 +107,7 @@ ramet_name_check_vm (const char *name, GError **error)
     return FALSE;
   if (g_str_equal (name, "localhost"))
     {
-      ramet_error_set (error, RAMET_ERROR_USAGE, "a VM cannot be named 'localhost': every machine has that name for itself");
+      ramet_error_set (error, RAMET_ERROR_USAGE, "a VM cannot be named 'localhost': every machine is that itself");
       ramet_error_hint (error, "take another name, as in 'my-project'");
       return FALSE;
     }

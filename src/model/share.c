@@ -213,7 +213,7 @@ ramet_share_parse (const char *spec, const char *cwd, char **ret_source, char **
   if (rest != NULL && rest[0] != '/')
     {
       ramet_error_set (error, RAMET_ERROR_USAGE, "the guest's folder in '%s' is not an absolute path", safe);
-      ramet_error_hint (error, "let what follows the colon start with '/'; a colon in a folder's name is written '\\:'");
+      ramet_error_hint (error, "start it with '/'; a colon in the name of a folder is written '\\:'");
       return FALSE;
     }
   source = normalise (dir, cwd);

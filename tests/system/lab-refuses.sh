@@ -109,18 +109,27 @@ chmod 0700 "$state"
 refuses "the mnt namespace outside is not known" \
   unshare "${all[@]}" env -u LAB_OUTSIDE_NAMESPACES bash "$inside" touch "$t_dir/ran"
 
+# Is process $1 in a mount namespace of its own by now?
+has_own_mounts ()
+{
+  [[ $(readlink "/proc/$1/ns/mnt") != "$(readlink /proc/self/ns/mnt)" ]]
+}
+
 t_start "a refusal leaves the fresh mount namespace as it was, too"
 prepare
-mkdir -p "$t_dir/held"
-mount --bind "$t_dir/held" "$t_dir/held"
-touch "$t_dir/held/mnt"
-arguments=("${all[@]/--mount/--mount=$t_dir/held/mnt}")
-arguments=("${arguments[@]/--mount=*-proc/--mount-proc}")
-expect_status 125 with_handover unshare "${arguments[@]}" env LAB_NONCE=wrong bash "$inside" touch "$t_dir/ran"
+# kept by a process that outlives the refusal, so that one can look afterwards
+unshare --mount --net --uts --ipc --propagation private sleep 60 &
+keeper=$!
+wait_for 10 has_own_mounts "$keeper"
+# shellcheck disable=SC2016
+expect_status 125 with_handover nsenter --target "$keeper" --mount --net --uts --ipc \
+  unshare --pid --fork --kill-child bash -c 'mount -t proc proc /proc && exec "$@"' - \
+  env LAB_NONCE=wrong bash "$inside" touch "$t_dir/ran"
+assert_eq "lab: refused: the lab's nonce does not fit" "$(grep refused "$t_dir/err")" "the only reason"
 # the same files at the same paths, as nothing was mounted over them
 folders=(/run /etc /etc/passwd /sys /var/lib/libvirt /var/log/libvirt /root /home)
-check nsenter --mount="$t_dir/held/mnt" stat -c '%n %d:%i' "${folders[@]}"
+check nsenter --target "$keeper" --mount stat -c '%n %d:%i' "${folders[@]}"
 assert_eq "$(stat -c '%n %d:%i' "${folders[@]}")" "$out" "the folders of the mount namespace that it was started in"
-umount "$t_dir/held/mnt" "$t_dir/held"
+kill "$keeper"
 
 t_done

@@ -161,6 +161,7 @@ test_mac_from_bytes (void)
 #define KIB G_GUINT64_CONSTANT (1024)
 #define MIB (KIB * KIB)
 #define GIB (MIB * KIB)
+#define EIB (GIB * GIB)
 
 static const struct
 {
@@ -178,7 +179,7 @@ static const struct
   { "decimals", "1.5G", GIB + GIB / 2 },
   { "decimals, no unit", "1.25", MIB + MIB / 4 },
   { "many decimals", "0.123456789G", GIB / 1000000 * 123456 + GIB % 1000000 * 123456 / 1000000 },
-  { "the biggest", "15.999999E", 15 * (GIB * GIB) + GIB * GIB / 1000000 * 999999 + GIB * GIB % 1000000 * 999999 / 1000000 },
+  { "the biggest", "15.999999E", 15 * EIB + EIB / 1000000 * 999999 + EIB % 1000000 * 999999 / 1000000 },
   { "overflow by the unit", "16E", 0 },
   { "overflow by the digits", "99999999999999999999", 0 },
   { "overflow of the sum", "17592186044415.999999M99", 0 },

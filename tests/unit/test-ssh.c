@@ -12,9 +12,8 @@
 #include "core/paths.h"
 #include "host/ssh.h"
 
-#define BYTES32 "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
-#define ED25519 "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI" BYTES32_SHIFTED
-#define BYTES32_SHIFTED "AABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f"
+#define BYTES_0_TO_31 "AABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f"
+#define ED25519 "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI" BYTES_0_TO_31
 #define RSA                                                                                                            \
   "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAAAQQAAAQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyAhIiMkJSYnKCkqKywtLi8wMTIzNDU2"     \
   "Nzg5Ojs8PT4/"
@@ -25,6 +24,24 @@
   "sk-ssh-ed25519@openssh.com AAAAGnNrLXNzaC1lZDI1NTE5QG9wZW5zc2guY29tAAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhsc"    \
   "HR4fAAAABHNzaDo="
 #define SOON_US (10 * G_USEC_PER_SEC)
+
+static char *home; /* of this program only; GLib's own way to isolate folders leaks */
+
+static void
+run_rm (const char *path)
+{
+  const char *argv[] = { "rm", "-rf", "--", path, NULL };
+
+  g_assert_true (g_spawn_sync (NULL, (char **) argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL, NULL, NULL));
+}
+
+/* Every test that puts something into the home starts with an empty one. */
+static void
+empty_home (void)
+{
+  run_rm (home);
+  g_assert_cmpint (g_mkdir (home, 0700), ==, 0);
+}
 
 static const struct
 {
@@ -42,7 +59,7 @@ static const struct
   { "no base64", "ssh-ed25519 ", FALSE },
   { "junk for base64", "ssh-ed25519 !!!!", FALSE },
   { "a NUL's worth of base64", "ssh-ed25519 AAAA", FALSE },
-  { "another type inside", "ssh-rsa AAAAC3NzaC1lZDI1NTE5AAAAI" BYTES32_SHIFTED, FALSE },
+  { "another type inside", "ssh-rsa AAAAC3NzaC1lZDI1NTE5AAAAI" BYTES_0_TO_31, FALSE },
   { "a field too short", "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4=", FALSE },
   { "bytes behind", ED25519 "eA==", FALSE },
   { "cut base64", "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI", FALSE },
@@ -121,7 +138,7 @@ test_read_file (gconstpointer data)
   g_autoptr (GError) error = NULL;
   g_autofree char *line = NULL;
 
-  g_mkdir_with_parents (g_get_home_dir (), 0700);
+  empty_home ();
   g_assert_true (g_file_set_contents (path, file_rows[i].content, -1, NULL));
   g_assert_cmpint (ramet_ssh_read_public_key (path, &line, &error), ==, file_rows[i].line != NULL);
   g_assert_cmpstr (line, ==, file_rows[i].line);
@@ -171,6 +188,7 @@ test_own_key (void)
   g_autoptr (GDir) dir = NULL;
   struct stat st;
 
+  empty_home ();
   put_key ("id_orphan.pub", RSA "\n");
   g_assert_true (ramet_ssh_public_keys (keys, &private_key, &error));
   g_assert_no_error (error);
@@ -197,6 +215,7 @@ test_users_keys (void)
   g_autofree char *private_key = NULL;
   g_autofree char *own = ramet_paths_ssh_key ();
 
+  empty_home ();
   put_key ("id_ed25519", "secret");
   put_key ("id_ed25519.pub", ED25519 " me\n");
   put_key ("id_same", "secret");
@@ -222,6 +241,7 @@ test_odd_key (void)
   g_autoptr (GPtrArray) keys = g_ptr_array_new_with_free_func (g_free);
   g_autofree char *private_key = NULL;
 
+  empty_home ();
   put_key ("id_work", "secret");
   put_key ("id_work.pub", RSA "\n");
   g_assert_true (ramet_ssh_public_keys (keys, &private_key, NULL));
@@ -282,7 +302,7 @@ test_argv_quoting (void)
 static char *
 ask_ssh (const char *config, const char *host)
 {
-  const char *argv[] = { "ssh", "-G", "-F", config, host, NULL };
+  const char *argv[] = { "ssh", "-G", "-T", "-F", config, host, NULL };
   g_autoptr (GError) error = NULL;
   g_autofree char *errors = NULL;
   char *output = NULL;
@@ -312,19 +332,17 @@ test_config (void)
   g_autofree char *folder = g_build_filename (g_get_home_dir (), "bin 100%", NULL);
   g_autofree char *program = g_build_filename (folder, "ramet", NULL);
   g_autofree char *config = g_build_filename (folder, "config", NULL);
-  g_autofree char *proxy = NULL;
-  g_autofree char *known_hosts = NULL;
   g_autofree char *text = NULL;
   g_autofree char *whole = NULL;
   g_autofree char *ours = NULL;
   g_autofree char *theirs = NULL;
   g_autofree char *exception = NULL;
-  g_autofree char *evil = NULL;
   RametSshTarget db = { program, "qemu:///system", "db", "postgres", NULL };
   const RametSshTarget *exceptions[] = { &db, NULL };
   g_autoptr (GError) error = NULL;
 
   /* says of all names but printer.local that they are ours, and takes down what it was called with */
+  empty_home ();
   g_assert_cmpint (g_mkdir_with_parents (folder, 0700), ==, 0);
   g_assert_true (g_file_set_contents (program,
                                       "#!/bin/sh\n"
@@ -415,6 +433,9 @@ test_banner (gconstpointer data)
   g_assert_cmpint (fine, ==, banner_rows[i].fine);
   if (!fine)
     g_assert_error (error, RAMET_ERROR, RAMET_ERROR_TIMEOUT);
+  g_socket_service_stop (service);
+  while (g_main_context_iteration (NULL, FALSE))
+    ;
   g_socket_listener_close (G_SOCKET_LISTENER (service));
 }
 
@@ -524,8 +545,14 @@ test_pass_fd (void)
 int
 main (int argc, char **argv)
 {
+  int status;
+
+  home = g_dir_make_tmp ("ramet-ssh-XXXXXX", NULL);
+  g_assert_nonnull (home);
+  g_setenv ("HOME", home, TRUE);
+  g_unsetenv ("XDG_DATA_HOME");
   g_unsetenv ("SSH_AUTH_SOCK");
-  g_test_init (&argc, &argv, G_TEST_OPTION_ISOLATE_DIRS, NULL);
+  g_test_init (&argc, &argv, NULL);
   ADD_ROWS ("key", key_rows, test_key)
   ADD_ROWS ("host-keys", host_key_rows, test_host_keys)
   ADD_ROWS ("read", file_rows, test_read_file)
@@ -543,5 +570,8 @@ main (int argc, char **argv)
   g_test_add_func ("/ssh/has-key/timeout", test_has_key_timeout);
   g_test_add_func ("/ssh/connect-fd", test_connect_fd);
   g_test_add_func ("/ssh/pass-fd", test_pass_fd);
-  return g_test_run ();
+  status = g_test_run ();
+  run_rm (home);
+  g_free (home);
+  return status;
 }

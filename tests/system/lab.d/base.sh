@@ -56,7 +56,7 @@ base_image_build ()
   base_remove_unused "$2" "$image"
 )
 
-# Keep the five newest files of each kind in cache $1: every change to the base's recipe leaves an image of 700 MB.
+# Keep $2 and the four newest other disks in cache $1: every change to the base's recipe leaves an image of 700 MB.
 base_remove_unused ()
 {
   local old

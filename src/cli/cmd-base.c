@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "cli/commands.h"
+#include "cli/names.h"
+#include "core/error.h"
+#include "core/task.h"
+#include "model/names.h"
+#include "operations/base.h"
+
+#define DEFAULT_MEMORY_BYTES (1024ULL * 1024 * 1024)
+#define DEFAULT_TIMEOUT_S 300
+
+static struct
+{
+  char *image, *suite, *init, *mirror, *pool, *network, *size, *memory;
+  int timeout;
+  gboolean uefi, emulate;
+} opt;
+
+const GOptionEntry ramet_options_base_build[] = {
+  { "suite", 0, 0, G_OPTION_ARG_STRING, &opt.suite, "Debian suite; else bookworm", "NAME" },
+  { "init", 0, 0, G_OPTION_ARG_STRING, &opt.init, "systemd, openrc or sysvinit; else systemd", "INIT" },
+  { "mirror", 0, 0, G_OPTION_ARG_STRING, &opt.mirror, "Where packages come from; else as this host's apt", "URL" },
+  { "image", 0, 0, G_OPTION_ARG_FILENAME, &opt.image, "Take this qcow2 image rather than build one", "FILE" },
+  { "size", 0, 0, G_OPTION_ARG_STRING, &opt.size, "Size of the disk in GiB, or with a unit; else 8G", "SIZE" },
+  { "memory", 0, 0, G_OPTION_ARG_STRING, &opt.memory, "Memory of its clones, in MiB or with a unit; else 1G", "SIZE" },
+  { "network", 0, 0, G_OPTION_ARG_STRING, &opt.network, "libvirt network of its clones; else 'default'", "NAME" },
+  { "pool", 0, 0, G_OPTION_ARG_STRING, &opt.pool, "Storage pool for its disk; else 'default'", "NAME" },
+  { "uefi", 0, 0, G_OPTION_ARG_NONE, &opt.uefi, "Boot by UEFI rather than BIOS", NULL },
+  { "emulate", 0, 0, G_OPTION_ARG_NONE, &opt.emulate, "Do not use KVM even where it works", NULL },
+  { "timeout", 0, 0, G_OPTION_ARG_INT, &opt.timeout, "How long the trial boot may take, in seconds; else 300",
+    "SECONDS" },
+  G_OPTION_ENTRY_NULL,
+};
+
+gboolean
+ramet_cmd_base_build (RametInvocation *invocation, char **args, GError **error)
+{
+  const char *name = args[0] ? args[0] : RAMET_DEFAULT_BASE;
+  g_autoptr (RametTask) task = ramet_task_new (name, invocation->cancellable);
+  RametBaseOptions options = {
+    .name = name, .image = opt.image, .suite = opt.suite, .init = opt.init, .mirror = opt.mirror, .pool = opt.pool,
+    .network = opt.network, .memory_bytes = DEFAULT_MEMORY_BYTES, .uefi = opt.uefi, .emulate = opt.emulate,
+    .timeout_s = opt.timeout > 0 ? (guint) opt.timeout : DEFAULT_TIMEOUT_S,
+  };
+
+  if (opt.size && !ramet_name_parse_size (opt.size, 1ULL << 30, &options.disk_bytes, error))
+    return FALSE;
+  if (opt.memory && !ramet_name_parse_size (opt.memory, 1ULL << 20, &options.memory_bytes, error))
+    return FALSE;
+  if (!ramet_base_build (invocation->connection, task, &options, error))
+    return FALSE;
+  ramet_talk_lock ();
+  if (!invocation->quiet)
+    g_print ("%s is ready: ramet clone %s NAME -d .\n", name, name);
+  return TRUE;
+}
+
+gboolean
+ramet_cmd_base_remove (RametInvocation *invocation, char **args, GError **error)
+{
+  g_autoptr (RametTask) task = ramet_task_new (args[0], invocation->cancellable);
+  g_autoptr (RametVm) vm = ramet_vm_open_ours (invocation->connection, args[0], error);
+
+  return vm && ramet_confirm_removal (args, error) &&
+         ramet_base_remove (invocation->connection, task, args[0], error);
+}

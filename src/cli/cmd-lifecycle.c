@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <stdio.h>
+#include <unistd.h>
+
+#include "cli/commands.h"
+#include "cli/names.h"
+#include "cli/output.h"
+#include "core/error.h"
+#include "operations/lifecycle.h"
+#include "operations/reach.h"
+
+static gboolean opt_force;
+static gboolean opt_yes;
+static gboolean opt_off;
+static int opt_timeout;
+
+const GOptionEntry ramet_options_stop[] = {
+  { "force", 'f', 0, G_OPTION_ARG_NONE, &opt_force, "Pull the plug rather than ask the guest", NULL },
+  { "timeout", 0, 0, G_OPTION_ARG_INT, &opt_timeout, "How long to wait for a guest, in seconds; else 120", "SECONDS" },
+  G_OPTION_ENTRY_NULL,
+};
+
+const GOptionEntry ramet_options_remove[] = {
+  { "yes", 'y', 0, G_OPTION_ARG_NONE, &opt_yes, "Do not ask", NULL },
+  G_OPTION_ENTRY_NULL,
+};
+
+const GOptionEntry ramet_options_autostart[] = {
+  { "off", 0, 0, G_OPTION_ARG_NONE, &opt_off, "Do not start them with the host any more", NULL },
+  G_OPTION_ENTRY_NULL,
+};
+
+const GOptionEntry ramet_options_wait[] = {
+  { "timeout", 0, 0, G_OPTION_ARG_INT, &opt_timeout, "How long to wait, in seconds; else 120", "SECONDS" },
+  G_OPTION_ENTRY_NULL,
+};
+
+static gboolean
+call_lifecycle (RametVm *vm, RametTask *task, gpointer data, GError **error)
+{
+  RametLifecycleFunc func = *(RametLifecycleFunc *) data;
+  RametLifecycleOptions options = { .force = opt_force,
+                                    .timeout_s = opt_timeout > 0 ? (guint) opt_timeout : RAMET_STOP_PATIENCE_S };
+
+  return func (vm, task, &options, error);
+}
+
+static gboolean
+each_lifecycle (RametInvocation *invocation, char **names, RametLifecycleFunc func, GError **error)
+{
+  return ramet_each_vm (invocation, names, call_lifecycle, &func, error);
+}
+
+gboolean
+ramet_cmd_start (RametInvocation *invocation, char **args, GError **error)
+{
+  return each_lifecycle (invocation, args, ramet_lifecycle_start, error);
+}
+
+gboolean
+ramet_cmd_stop (RametInvocation *invocation, char **args, GError **error)
+{
+  return each_lifecycle (invocation, args, ramet_lifecycle_stop, error);
+}
+
+gboolean
+ramet_cmd_restart (RametInvocation *invocation, char **args, GError **error)
+{
+  return each_lifecycle (invocation, args, ramet_lifecycle_restart, error);
+}
+
+gboolean
+ramet_cmd_pause (RametInvocation *invocation, char **args, GError **error)
+{
+  return each_lifecycle (invocation, args, ramet_lifecycle_pause, error);
+}
+
+gboolean
+ramet_cmd_resume (RametInvocation *invocation, char **args, GError **error)
+{
+  return each_lifecycle (invocation, args, ramet_lifecycle_resume, error);
+}
+
+static gboolean
+set_autostart (RametVm *vm, RametTask *task, gpointer data, GError **error)
+{
+  return ramet_domain_set_autostart (vm->domain, !opt_off, error);
+}
+
+gboolean
+ramet_cmd_autostart (RametInvocation *invocation, char **args, GError **error)
+{
+  return ramet_each_vm (invocation, args, set_autostart, NULL, error);
+}
+
+static gboolean
+wait_for_one (RametVm *vm, RametTask *task, gpointer data, GError **error)
+{
+  gint64 patience_s = opt_timeout > 0 ? opt_timeout : 120;
+  g_autofree char *address = NULL;
+  RametReachBy by;
+
+  if (!ramet_reach_wait (vm, task, g_get_monotonic_time () + patience_s * G_USEC_PER_SEC, &address, &by, error))
+    return FALSE;
+  g_print ("%s.local\t%s\t%s\n", ramet_vm_get_name (vm), address, by == RAMET_REACH_MDNS ? "mdns" : "lease");
+  return TRUE;
+}
+
+gboolean
+ramet_cmd_wait (RametInvocation *invocation, char **args, GError **error)
+{
+  return ramet_each_vm (invocation, args, wait_for_one, NULL, error);
+}
+
+/* Asked for once, of all. Without a terminal nobody can be asked. */
+gboolean
+ramet_confirm_removal (char **names, GError **error)
+{
+  g_autofree char *list = g_strjoinv ("', '", names);
+  g_autofree char *question = g_strdup_printf ("Delete '%s' with all that is in it?", list);
+
+  if (opt_yes)
+    return TRUE;
+  if (!isatty (STDIN_FILENO) || !isatty (STDERR_FILENO))
+    {
+      ramet_error_set (error, RAMET_ERROR_USAGE, "cannot ask whether to delete '%s': there is no terminal", list);
+      ramet_error_hint (error, "give --yes");
+      return FALSE;
+    }
+  if (ramet_ask (question))
+    return TRUE;
+  ramet_error_set (error, RAMET_ERROR_CANCELLED, "nothing was deleted");
+  return FALSE;
+}
+
+static gboolean
+remove_one (RametVm *vm, RametTask *task, gpointer data, GError **error)
+{
+  if (ramet_vm_is_clone (vm))
+    return ramet_lifecycle_remove (vm, task, NULL, error);
+  ramet_error_set (error, RAMET_ERROR_REFUSED, "'%s' is a base", ramet_vm_get_name (vm));
+  ramet_error_hint (error, "'ramet base remove %s'", ramet_vm_get_name (vm));
+  return FALSE;
+}
+
+gboolean
+ramet_cmd_remove (RametInvocation *invocation, char **args, GError **error)
+{
+  g_autoptr (GPtrArray) names = ramet_expand_names (invocation, args, error);
+
+  if (names == NULL)
+    return FALSE;
+  /* whoever mistypes a name should learn it before the question */
+  for (guint i = 0; i < names->len; i++)
+    {
+      g_autoptr (RametVm) vm = ramet_vm_open_ours (invocation->connection, g_ptr_array_index (names, i), error);
+
+      if (vm == NULL && names->len == 1)
+        return FALSE;
+      g_clear_error (error);
+    }
+  g_ptr_array_add (names, NULL);
+  return ramet_confirm_removal ((char **) names->pdata, error) &&
+         ramet_each_vm (invocation, (char **) names->pdata, remove_one, NULL, error);
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <gio/gio.h>
+
+#include "host/connection.h"
+
+/* One call of ramet from a shell. */
+typedef struct
+{
+  RametConnection *connection; /* with RAMET_COMMAND_CONNECTS; else NULL */
+  const char *uri;             /* as given by -c, or NULL */
+  GCancellable *cancellable;   /* set by Ctrl-C */
+  gboolean json;
+  gboolean quiet;
+  int status; /* what to exit with if the command succeeds; 0 unless it sets another */
+} RametInvocation;
+
+typedef enum
+{
+  RAMET_COMMAND_CONNECTS = 1 << 0, /* wants a connection to libvirt */
+  RAMET_COMMAND_JSON = 1 << 1,     /* prints data, so it takes --json */
+  RAMET_COMMAND_POSIX = 1 << 2,    /* options end at the first word that is none: what follows is for another program */
+  RAMET_COMMAND_HIDDEN = 1 << 3,   /* for other programs to call */
+} RametCommandFlags;
+
+/* All there is to know of a command: parsing, help and exit status go by it. */
+typedef struct
+{
+  const char *name;  /* one word, or two: "base build" */
+  const char *args;  /* "BASE NAME" */
+  const char *group; /* heading in `ramet --help` */
+  const char *summary;
+  RametCommandFlags flags;
+  int min_args;
+  int max_args; /* -1: any number */
+  const GOptionEntry *options; /* or NULL */
+  gboolean (*run) (RametInvocation *invocation, char **args, GError **error);
+} RametCommand;
+
+extern const RametCommand ramet_commands[];
+extern const gsize ramet_n_commands;
+
+const RametCommand *ramet_command_find (char **words, int *ret_n_words);
+void ramet_print_help (void);
