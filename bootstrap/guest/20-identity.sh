@@ -1,7 +1,7 @@
 # Ensures an identity of its own: machine id, keys, seeds
 # SPDX-License-Identifier: LGPL-2.1-or-later
 set -eu
-umask 077
+umask 022
 PATH=${PATH:-/bin}:/usr/sbin:/usr/bin:/sbin:/bin
 
 id=$RAMET_MACHINE_ID
@@ -11,17 +11,15 @@ case $id in
 esac
 [ ${#id} = 32 ] || { echo "'$id' is not a machine id: not 32 digits" >&2; exit 1; }
 
-known=
+known=''
 [ ! -f $marker ] || read -r known <$marker || :
 [ "$known" != "$id" ] || exit 0
 
 # before the keys are made; text mixes as well as bytes
 [ -z "${RAMET_SEED-}" ] || echo "$RAMET_SEED" >/dev/urandom
 
-# Every link and file by a host key's name goes, also keys of types not made anew here.
 if command -v ssh-keygen >/dev/null; then
-  rm -f /etc/ssh/ssh_host_*
-  files=
+  files=''
   for conf in /etc/ssh/sshd_config /etc/ssh/sshd_config.d/*.conf; do
     [ -f "$conf" ] || continue
     while read -r word file _; do
@@ -35,13 +33,13 @@ if command -v ssh-keygen >/dev/null; then
   '' | *ed25519*) keys=/etc/ssh/ssh_host_ed25519_key ;;
   *) keys=$files ;;
   esac
+  rm -f /etc/ssh/ssh_host_* $files
   for key in $keys; do
     case $key in
     *ed25519*) type=ed25519 ;;
     *ecdsa*) type=ecdsa ;;
     *) type=rsa ;;
     esac
-    rm -f "$key" "$key.pub"
     # ed25519 is missing under FIPS rules
     ssh-keygen -q -t $type -N '' -C "root@$RAMET_HOSTNAME" -f "$key" </dev/null ||
       { [ $type = ed25519 ] && ssh-keygen -q -t ecdsa -N '' -C "root@$RAMET_HOSTNAME" \
@@ -50,42 +48,44 @@ if command -v ssh-keygen >/dev/null; then
 fi
 
 # the machine id
-old=
+old=''
 [ ! -f /etc/machine-id ] || read -r old </etc/machine-id || :
 if [ "$old" != "$id" ]; then
-  umask 022
   # An id made up at boot is a mount of /run/machine-id, which a service commits to the disk some time: it must find the
   # new one wherever it looks.
   [ ! -d /run/systemd/system ] && [ ! -f /etc/machine-id ] || echo "$id" >/etc/machine-id
   while read -r _ _ _ _ where _; do
     [ "$where" != /etc/machine-id ] || { umount /etc/machine-id && echo "$id" >/etc/machine-id; break; }
   done </proc/self/mountinfo
-  umask 077
 fi
 if [ -d /var/lib/dbus ] && [ ! /var/lib/dbus/machine-id -ef /etc/machine-id ]; then
-  umask 022; echo "$id" >/var/lib/dbus/machine-id; umask 077
+  echo "$id" >/var/lib/dbus/machine-id
 fi
 
-# Saved seeds must not repeat what every clone of the base starts from. Removed first: systemd marks creditable seeds by an
-# extended attribute, which would outlive mere writing.
-seeds=
+# What the base's network and tools had made of its old identity. A saved seed must not repeat what every clone starts from;
+# it is removed first, for systemd marks creditable seeds by an extended attribute, which would outlive mere writing.
+seeds=''
 for file in /var/lib/systemd/random-seed /var/lib/urandom/random-seed /var/lib/misc/random-seed /var/lib/random-seed \
   /var/lib/seedrng/seed.credit /var/lib/seedrng/seed.no-credit; do
   [ ! -f $file ] || seeds="$seeds $file"
 done
-
-# what the base's network and tools had made of its old identity
-rm -f $seeds /boot/loader/random-seed /boot/efi/loader/random-seed /efi/loader/random-seed \
+set --
+for file in $seeds /boot/loader/random-seed /boot/efi/loader/random-seed /efi/loader/random-seed \
   /etc/udev/rules.d/70-persistent-net.rules /var/lib/dhcp/*.leases /var/lib/dhclient/*.lease* \
   /var/lib/dhcpcd/*.lease* /var/lib/dhcpcd/duid /etc/dhcpcd.duid /var/lib/dhcpcd5/*.lease* \
   /var/lib/NetworkManager/*.lease /var/lib/NetworkManager/secret_key /var/lib/NetworkManager/timestamps \
-  /var/lib/systemd/credential.secret
+  /var/lib/systemd/credential.secret; do
+  [ ! -f "$file" ] || set -- "$@" "$file"
+done
+[ $# = 0 ] || rm -f "$@"
+umask 077
 for file in $seeds; do
   case $file in
-  *.credit) file=${file%.credit}.no-credit ;;
+  *.credit) ;;
+  *) [ -z "${RAMET_SEED-}" ] || echo "$RAMET_SEED" >"$file" ;;
   esac
-  dd if=/dev/urandom of="$file" bs=512 count=1 2>/dev/null
 done
+umask 022
 
 if [ -n "$old" ] && [ "$old" != "$id" ]; then
   # Journals lie in a folder named after the machine id, which journald reads only when it starts: without this the
@@ -117,5 +117,6 @@ if command -v ssh-keygen >/dev/null; then
   [ -f "$file" ] || { echo "no ssh host key could be made" >&2; exit 1; }
 fi
 
-[ -d /var/lib/ramet ] || { umask 022; mkdir -p /var/lib/ramet; }
+# the folders of the later steps too: each program started costs more than a folder
+[ -d /var/lib/ramet ] || mkdir -p /var/lib/ramet /usr/local/lib/ramet /etc/ramet
 echo "$id" >$marker

@@ -3,8 +3,9 @@
 set -eu
 PATH=${PATH:-/bin}:/usr/sbin:/usr/bin:/sbin:/bin
 
-mkdir -p /usr/local/lib/ramet
-cat >/usr/local/lib/ramet/install-packages <<'END'
+# for later steps too; written without a program, since most often nothing is missing
+[ -d /usr/local/lib/ramet ] || mkdir -p /usr/local/lib/ramet
+while IFS= read -r line; do printf '%s\n' "$line"; done >/usr/local/lib/ramet/install-packages <<'END'
 # Installs packages by whichever package manager is here: install-packages [--bare] NAME...
 # SPDX-License-Identifier: LGPL-2.1-or-later
 set -euf

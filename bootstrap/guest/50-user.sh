@@ -91,21 +91,19 @@ for file in /etc/subuid /etc/subgid; do
   [ -n "$found" ] || echo "$user:$next:65536" >>$file
 done
 
+owned=''
 if [ "$uid" != 0 ]; then
   if [ ! -d "$home" ]; then
-    mkdir -p "${home%/*}"
-    if [ -d /etc/skel ]; then cp -R /etc/skel "$home"; else mkdir "$home"; fi
-    chmod 700 "$home"
-    chown -R "$uid:$gid" "$home"
+    [ -d "${home%/*}" ] || mkdir -p "${home%/*}"
+    mkdir -m 700 "$home" "$home/.ssh"
+    [ ! -d /etc/skel ] || cp -R /etc/skel/. "$home"
+    owned=$home
   elif [ -n "$old_uid" ] && [ "$old_uid:$old_gid" != "$uid:$gid" ]; then
-    chown -R "$uid:$gid" "$home"
-  fi
-  if [ ! -f /etc/sudoers.d/ramet ]; then
-    [ -d /etc/sudoers.d ] || mkdir -m 750 /etc/sudoers.d
-    : >/etc/sudoers.d/ramet
-    chmod 440 /etc/sudoers.d/ramet
+    owned=$home
   fi
   # by number: a name may hold characters that sudo takes for grammar
+  [ -d /etc/sudoers.d ] || mkdir -m 750 /etc/sudoers.d
+  umask 0337
   echo "#$uid ALL=(ALL:ALL) NOPASSWD: ALL" >/etc/sudoers.d/ramet
 fi
 
@@ -115,7 +113,7 @@ if [ -n "${RAMET_SSH_KEYS-}" ]; then
   if [ -f "$file" ]; then
     while IFS= read -r line || [ -n "$line" ]; do have="$have$line$nl"; done <"$file"
   fi
-  new=
+  new=''
   while IFS= read -r line; do
     case $line in
     '' | '#'*) continue ;;
@@ -128,12 +126,14 @@ if [ -n "${RAMET_SSH_KEYS-}" ]; then
 $RAMET_SSH_KEYS
 END
   if [ -n "$new" ]; then
-    [ -d "$home/.ssh" ] || mkdir -m 700 "$home/.ssh"
+    umask 0077
+    [ -d "$home/.ssh" ] || mkdir "$home/.ssh"
+    [ ! -f "$file" ] || chmod 600 "$file"
     printf %s "${have#"$nl"}" >"$file"
-    chmod 600 "$file"
-    chown -R "$uid:$gid" "$home/.ssh"
+    [ -n "$owned" ] || owned=$home/.ssh
   fi
 fi
+[ -z "$owned" ] || [ "$uid" = 0 ] || chown -R "$uid:$gid" "$owned"
 
 # sshd may read the keys only under their right SELinux label
 [ ! -e /sys/fs/selinux/enforce ] || restorecon -RF "$home" /etc/sudoers.d /etc/passwd /etc/shadow /etc/group 2>/dev/null || :

@@ -8,7 +8,7 @@ tab='	'
 
 [ -n "$RAMET_SHARES" ] || [ -f /etc/ramet/shares ] || exit 0
 
-mkdir -p /etc/ramet /usr/local/lib/ramet
+[ -d /etc/ramet ] && [ -d /usr/local/lib/ramet ] || mkdir -p /etc/ramet /usr/local/lib/ramet
 cat >/usr/local/lib/ramet/share <<'END'
 #!/bin/sh
 # Folders shared from the host: read-only 9p below, an overlay of the guest's own above.
@@ -43,7 +43,7 @@ has_filesystem() {
 is_mounted() {
   while read -r source where type _; do
     case $1:$type:$source:$where in
-    "overlay:overlay:ramet-$2:"* | "lower:9p:$2:$store/$2/lower") return 0 ;;
+    "overlay:overlay:ramet-$2:"* | lower:*":$store/$2/lower") return 0 ;;
     esac
   done </proc/mounts
   return 1
@@ -79,13 +79,17 @@ allowed() {
 
 # A folder made inside a user's folder is that user's, like everything around it.
 make_folder() {
-  [ ! -d "$1" ] || return 0
-  parent=${1%/*}
-  make_folder "${parent:-/}" || return 1
-  mkdir -- "$1" || return 1
-  parent=${1%/*}
-  owner=$(stat -c %u:%g -- "${parent:-/}")
-  [ "$owner" = 0:0 ] || chown "$owner" -- "$1"
+  parent=$1
+  made=''
+  while [ ! -d "$parent" ]; do
+    made=$parent
+    parent=${parent%/*}
+    parent=${parent:-/}
+  done
+  [ -n "$made" ] || return 0
+  owner=$(stat -c %u:%g "$parent") && mkdir -p "$1" || return 1
+  # nothing else can be in it yet
+  [ "$owner" = 0:0 ] || chown -R "$owner" "$made"
 }
 
 is_empty() (
@@ -139,10 +143,9 @@ attach_one() {
   base=$store/$1
   if [ ! -d "$base/upper" ]; then
     # the merged root shows the attributes of the upper one
-    owner_mode=$(stat -c '%u:%g %a' "$base/lower") || return 1
-    mkdir "$base/upper.new" 2>/dev/null || :
-    chown "${owner_mode% *}" "$base/upper.new" && chmod "${owner_mode#* }" "$base/upper.new" &&
-      mv "$base/upper.new" "$base/upper" || return 1
+    owner=$(stat -c '%u:%g %a' "$base/lower") && mkdir -m "${owner#* }" "$base/upper" || return 1
+    owner=${owner% *}
+    [ "$owner" = 0:0 ] || chown "$owner" "$base/upper" || return 1
   fi
   make_folder "$2" || return 1
   # the tree below changes while it is mounted, which none of these can bear
@@ -281,7 +284,7 @@ upper:1) each upper_one "$1" ;;
 *) echo 'usage: share attach [TAG...] | detach [TAG...] | list | upper TAG' >&2; exit 2 ;;
 esac
 END
-chmod 755 /usr/local/lib/ramet/share
+[ -x /usr/local/lib/ramet/share ] || chmod 755 /usr/local/lib/ramet/share
 
 # The order given is kept: it is also the order of mounting.
 if [ -n "$RAMET_SHARES" ]; then
@@ -331,8 +334,7 @@ done </etc/ramet/shares
 if [ -d /run/systemd/system ]; then
   unit=/etc/systemd/system/ramet-shares.service
   # logins wait for remote filesystems, among which these count
-  [ -f $unit ] || cat >$unit <<'END'
-[Unit]
+  [ -f $unit ] || echo '[Unit]
 Description=Folders shared from the host
 ConditionFileNotEmpty=/etc/ramet/shares
 RequiresMountsFor=/var/lib/ramet /usr/local
@@ -345,10 +347,9 @@ RemainAfterExit=yes
 ExecStart=/usr/local/lib/ramet/share attach
 
 [Install]
-WantedBy=multi-user.target
-END
+WantedBy=multi-user.target' >$unit
   wants=/etc/systemd/system/multi-user.target.wants
-  [ -L $wants/ramet-shares.service ] || { mkdir -p $wants; ln -sf $unit $wants/ramet-shares.service; }
+  [ -L $wants/ramet-shares.service ] || { [ -d $wants ] || mkdir $wants; ln -sf $unit $wants/; }
 elif [ -d /etc/runlevels ]; then
   if [ ! -f /etc/init.d/ramet-shares ]; then
     cat >/etc/init.d/ramet-shares <<'END'
@@ -411,4 +412,6 @@ END
   fi
 fi
 
-exec /usr/local/lib/ramet/share attach
+# read in, not started
+set -- attach
+. /usr/local/lib/ramet/share

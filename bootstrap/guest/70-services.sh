@@ -61,8 +61,8 @@ if [ -d /run/systemd/system ]; then
     if [ -n "$stale" ]; then
       systemctl --no-block restart "$ssh"
     else
-      # without host keys it may have failed too often to be let start again
-      systemctl reset-failed "$ssh" 2>/dev/null || :
+      # it may have failed too often, for want of host keys, to be let start again
+      [ ! -L "/run/systemd/units/invocation:$ssh" ] || systemctl reset-failed "$ssh" 2>/dev/null || :
     fi
     systemctl --no-block start $start
   }

@@ -13,7 +13,7 @@ static struct
 {
   char *image, *suite, *init, *mirror, *pool, *network, *size, *memory;
   int timeout;
-  gboolean uefi, emulate;
+  gboolean uefi, emulate, yes;
 } opt;
 
 const GOptionEntry ramet_options_base_build[] = {
@@ -29,6 +29,11 @@ const GOptionEntry ramet_options_base_build[] = {
   { "emulate", 0, 0, G_OPTION_ARG_NONE, &opt.emulate, "Do not use KVM even where it works", NULL },
   { "timeout", 0, 0, G_OPTION_ARG_INT, &opt.timeout, "How long the trial boot may take, in seconds; else 300",
     "SECONDS" },
+  G_OPTION_ENTRY_NULL,
+};
+
+const GOptionEntry ramet_options_base_remove[] = {
+  { "yes", 'y', 0, G_OPTION_ARG_NONE, &opt.yes, "Do not ask", NULL },
   G_OPTION_ENTRY_NULL,
 };
 
@@ -61,6 +66,6 @@ ramet_cmd_base_remove (RametInvocation *invocation, char **args, GError **error)
   g_autoptr (RametTask) task = ramet_task_new (args[0], invocation->cancellable);
   g_autoptr (RametVm) vm = ramet_vm_open_ours (invocation->connection, args[0], error);
 
-  return vm && ramet_confirm_removal (args, error) &&
+  return vm && ramet_confirm_removal (args, opt.yes, error) &&
          ramet_base_remove (invocation->connection, task, args[0], error);
 }

@@ -1,7 +1,4 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <stdio.h>
-#include <unistd.h>
-
 #include "cli/commands.h"
 #include "cli/names.h"
 #include "cli/output.h"
@@ -112,27 +109,6 @@ ramet_cmd_wait (RametInvocation *invocation, char **args, GError **error)
   return ramet_each_vm (invocation, args, wait_for_one, NULL, error);
 }
 
-/* Asked for once, of all. Without a terminal nobody can be asked. */
-gboolean
-ramet_confirm_removal (char **names, GError **error)
-{
-  g_autofree char *list = g_strjoinv ("', '", names);
-  g_autofree char *question = g_strdup_printf ("Delete '%s' with all that is in it?", list);
-
-  if (opt_yes)
-    return TRUE;
-  if (!isatty (STDIN_FILENO) || !isatty (STDERR_FILENO))
-    {
-      ramet_error_set (error, RAMET_ERROR_USAGE, "cannot ask whether to delete '%s': there is no terminal", list);
-      ramet_error_hint (error, "give --yes");
-      return FALSE;
-    }
-  if (ramet_ask (question))
-    return TRUE;
-  ramet_error_set (error, RAMET_ERROR_CANCELLED, "nothing was deleted");
-  return FALSE;
-}
-
 static gboolean
 remove_one (RametVm *vm, RametTask *task, gpointer data, GError **error)
 {
@@ -160,6 +136,6 @@ ramet_cmd_remove (RametInvocation *invocation, char **args, GError **error)
       g_clear_error (error);
     }
   g_ptr_array_add (names, NULL);
-  return ramet_confirm_removal ((char **) names->pdata, error) &&
+  return ramet_confirm_removal ((char **) names->pdata, opt_yes, error) &&
          ramet_each_vm (invocation, (char **) names->pdata, remove_one, NULL, error);
 }

@@ -27,11 +27,11 @@ const GOptionEntry ramet_options_ssh_known_host[] = {
   G_OPTION_ENTRY_NULL,
 };
 
-/** name_of_host: (transfer full): "web.local", "web." or "[web.local]:22" as a VM's name */
+/** name_of_host: (transfer full): "WEB.local", "web." or "[web.local]:22" as a VM's name */
 static char *
 name_of_host (const char *host)
 {
-  g_autofree char *name = g_strdup (*host == '[' ? host + 1 : host);
+  g_autofree char *name = g_ascii_strdown (*host == '[' ? host + 1 : host, -1);
 
   name[strcspn (name, "]:")] = '\0';
   if (g_str_has_suffix (name, "."))

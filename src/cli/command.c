@@ -50,8 +50,8 @@ const RametCommand ramet_commands[] = {
   { "base build", "[NAME]", BASES, "Build a Debian base, and try whether it boots", CONNECTS, 0, 1,
     ramet_options_base_build, ramet_cmd_base_build },
   { "base list", "", BASES, "List bases and who stands on them", CONNECTS | JSON, 0, 0, NULL, ramet_cmd_base_list },
-  { "base remove", "NAME", BASES, "Delete a base that no VM stands on", CONNECTS, 1, 1, ramet_options_remove,
-    ramet_cmd_base_remove },
+  { "base remove", "NAME", BASES, "Delete a base that no VM stands on", CONNECTS, 1, 1,
+    ramet_options_base_remove, ramet_cmd_base_remove },
 };
 
 const gsize ramet_n_commands = G_N_ELEMENTS (ramet_commands);

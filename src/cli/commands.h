@@ -34,3 +34,4 @@ extern const GOptionEntry ramet_options_wait[];
 extern const GOptionEntry ramet_options_ssh[];
 extern const GOptionEntry ramet_options_ssh_known_host[];
 extern const GOptionEntry ramet_options_base_build[];
+extern const GOptionEntry ramet_options_base_remove[];

@@ -81,44 +81,67 @@ check_count (const RametCommand *command, char **args, GError **error)
   return FALSE;
 }
 
-/* The options of @command and the words that are left, without the command's own name. */
+/* What GOption says is wrong usage; what a callback of ours says keeps its own status and hint. */
+static void
+finish_usage_error (const char *command, GError **error)
+{
+  gboolean ours = error && *error && (*error)->domain == RAMET_ERROR;
+
+  if (error == NULL || *error == NULL || (ours && ramet_error_get_hint (*error)))
+    return;
+  ramet_error_hint (error, "'ramet %s%s--help'", command, *command ? " " : "");
+  if (!ours)
+    (*error)->code = RAMET_ERROR_USAGE;
+}
+
+/** words_for: (transfer full): what GOption is to parse: a program's name and the rest */
+static char **
+words_for (char **rest)
+{
+  g_autoptr (GStrvBuilder) builder = g_strv_builder_new ();
+
+  g_strv_builder_add (builder, "ramet");
+  g_strv_builder_addv (builder, (const char **) rest);
+  return g_strv_builder_end (builder);
+}
+
+/* GOption leaves the "--" that ends the options where another word stands before it. */
+static void
+drop_separator (char **words)
+{
+  for (; *words; words++)
+    if (g_str_equal (*words, "--"))
+      {
+        g_free (*words);
+        memmove (words, words + 1, (g_strv_length (words + 1) + 1) * sizeof *words);
+        return;
+      }
+}
+
+/* The options of @command; @args keeps the words that are left, without the command's own name. */
 static gboolean
 parse_command (const RametCommand *command, int n_words, char ***args, GError **error)
 {
-  g_autofree char *usage = g_strdup_printf ("%s%s%s", command->name, *command->args ? " " : "", command->args);
+  g_autofree char *usage = g_strdup_printf ("ramet %s%s%s", command->name, *command->args ? " " : "", command->args);
   g_autoptr (GOptionContext) context = g_option_context_new (NULL);
-  g_autoptr (GPtrArray) words = g_ptr_array_new ();
-  char **parsed;
-  char **behind;
+  g_auto (GStrv) words = words_for (*args + 1 + n_words);
 
   g_option_context_set_summary (context, command->summary);
   if (command->options)
     g_option_context_add_main_entries (context, command->options, NULL);
   g_option_context_add_main_entries (context, global_options, NULL);
-  g_option_context_set_strict_posix (context, command->flags & RAMET_COMMAND_POSIX);
-  g_ptr_array_add (words, g_strdup_printf ("ramet %s", usage));
-  for (char **word = *args + 1 + n_words; *word; word++)
-    g_ptr_array_add (words, g_strdup (*word));
-  g_ptr_array_add (words, NULL);
+  g_option_context_set_strict_posix (context, (command->flags & RAMET_COMMAND_POSIX) != 0);
   g_set_prgname (usage);
-  parsed = g_strdupv ((char **) words->pdata);
-  g_ptr_array_set_free_func (words, g_free);
-  if (!g_option_context_parse_strv (context, &parsed, error))
+  if (!g_option_context_parse_strv (context, &words, error))
     {
-      g_strfreev (parsed);
-      ramet_error_hint (error, "'ramet %s --help'", command->name);
-      if (error && *error)
-        (*error)->code = RAMET_ERROR_USAGE;
+      finish_usage_error (command->name, error);
       return FALSE;
     }
   g_set_prgname ("ramet");
-  behind = g_strdupv (parsed + 1);
-  /* GOption leaves the "--" that ends the options where another word stands before it */
-  if (!(command->flags & RAMET_COMMAND_POSIX) && behind[0] && g_str_equal (behind[0], "--"))
-    memmove (behind, behind + 1, g_strv_length (behind) * sizeof *behind);
-  g_strfreev (parsed);
+  if (!(command->flags & RAMET_COMMAND_POSIX))
+    drop_separator (words + 1);
   g_strfreev (*args);
-  *args = behind;
+  *args = g_strdupv (words + 1);
   return check_count (command, *args, error);
 }
 
@@ -144,9 +167,7 @@ run (char ***args, RametInvocation *invocation, GError **error)
 
   if (!parse_first (args, error))
     {
-      ramet_error_hint (error, "'ramet --help'");
-      if (error && *error)
-        (*error)->code = RAMET_ERROR_USAGE;
+      finish_usage_error ("", error);
       return FALSE;
     }
   if (global.version || global.help || g_strcmp0 ((*args)[1], "help") == 0)

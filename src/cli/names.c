@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "cli/names.h"
 
+#include <unistd.h>
+
 #include "cli/output.h"
 #include "core/error.h"
 
@@ -97,5 +99,31 @@ ramet_each_vm (RametInvocation *invocation, char **names, RametEachFunc func, gp
   for (guint i = 0; i < findings->len; i++)
     ramet_print_error (g_ptr_array_index (findings, i));
   ramet_error_set (error, RAMET_ERROR_PARTLY, "done for %u of %u VMs", expanded->len - findings->len, expanded->len);
+  return FALSE;
+}
+
+/**
+ * ramet_confirm_removal:
+ * @yes: the answer is known
+ *
+ * Asks once, about all. Without a terminal nobody can be asked.
+ */
+gboolean
+ramet_confirm_removal (char **names, gboolean yes, GError **error)
+{
+  g_autofree char *list = g_strjoinv ("', '", names);
+  g_autofree char *question = g_strdup_printf ("Delete '%s' with all that is in it?", list);
+
+  if (yes)
+    return TRUE;
+  if (!isatty (STDIN_FILENO) || !isatty (STDERR_FILENO))
+    {
+      ramet_error_set (error, RAMET_ERROR_USAGE, "cannot ask whether to delete '%s': there is no terminal", list);
+      ramet_error_hint (error, "give --yes");
+      return FALSE;
+    }
+  if (ramet_ask (question))
+    return TRUE;
+  ramet_error_set (error, RAMET_ERROR_CANCELLED, "nothing was deleted");
   return FALSE;
 }

@@ -10,4 +10,4 @@ typedef gboolean (*RametEachFunc) (RametVm *vm, RametTask *task, gpointer data, 
 
 GPtrArray *ramet_expand_names (RametInvocation *invocation, char **names, GError **error);
 gboolean ramet_each_vm (RametInvocation *invocation, char **names, RametEachFunc func, gpointer data, GError **error);
-gboolean ramet_confirm_removal (char **names, GError **error);
+gboolean ramet_confirm_removal (char **names, gboolean yes, GError **error);

@@ -7,7 +7,8 @@
 #include "host/connection-private.h"
 #include "model/frame.h"
 
-#define SYNC_INTERVAL_US (400 * G_TIME_SPAN_MILLISECOND)
+#define SYNC_INTERVAL_US (400 * G_TIME_SPAN_MILLISECOND) /* while the guest prints something new */
+#define QUIET_SYNC_INTERVAL_US (3 * G_TIME_SPAN_SECOND)  /* while it does not: a kernel takes no input yet */
 #define LOADER_PATIENCE_US (20 * G_TIME_SPAN_SECOND)
 #define PUT_PATIENCE_US (120 * G_TIME_SPAN_SECOND)
 #define MAX_TRIES 3
@@ -26,8 +27,10 @@ struct _RametConsole
   int events; /* of virStreamEventType, what the stream is watched for */
   RametFrameParser *parser;
   char *nonce;
+  char half_nonce[RAMET_NONCE_CHARS / 2 + 1];
   GString *unsent;
   GString *output; /* lines since the last request */
+  gint64 heard_us; /* when the guest last printed anything */
   RametFrame answer;
   gboolean answered;
   gboolean forged;
@@ -86,7 +89,10 @@ receive_more (RametConsole *console)
   int n = virStreamRecv (console->stream, buffer, sizeof buffer);
 
   if (n > 0)
-    ramet_frame_parser_feed (console->parser, buffer, (gsize) n);
+    {
+      console->heard_us = g_get_monotonic_time ();
+      ramet_frame_parser_feed (console->parser, buffer, (gsize) n);
+    }
   else if (n != -2)
     drop_stream (console);
 }
@@ -110,6 +116,9 @@ on_line (const char *bytes, gsize length, gpointer data)
   RametConsole *console = data;
   g_autofree char *safe = ramet_text_escape (bytes, (gssize) length);
 
+  /* the echo of what was typed is no news, and the nonce nobody's business */
+  if (g_strstr_len (bytes, (gssize) length, console->half_nonce))
+    return;
   ramet_task_log (console->task, "%s", safe);
   if (*safe)
     ramet_task_status (console->task, safe);
@@ -169,6 +178,7 @@ ramet_console_open (RametDomain *domain, RametTask *task, GError **error)
   console->domain = ramet_domain_ref (domain);
   console->task = task;
   console->nonce = make_nonce ();
+  g_strlcpy (console->half_nonce, console->nonce, sizeof console->half_nonce);
   console->unsent = g_string_new (NULL);
   console->output = g_string_new (NULL);
   console->sequence = RUNNER_SEQUENCE;
@@ -256,34 +266,45 @@ await_answer (RametConsole *console, guint sequence, gint64 deadline_us, const c
     }
 }
 
+/* Whether it is time for the next sync line: each time the guest has gone on, and now and then when it is silent. */
+static gboolean
+wants_sync (RametConsole *console, gint64 last_us)
+{
+  gint64 now_us = g_get_monotonic_time ();
+  gint64 interval_us = console->heard_us > last_us ? SYNC_INTERVAL_US : QUIET_SYNC_INTERVAL_US;
+
+  /* a guest that reads nothing yet is sent no more than its serial port holds */
+  return now_us >= last_us + interval_us && console->unsent->len == 0;
+}
+
 /* Types sync lines until a shell answers one of them. */
 static gboolean
 synchronise (RametConsole *console, gint64 deadline_us, GError **error)
 {
   guint sequence = FIRST_SYNC_SEQUENCE;
-  gint64 next_us = 0;
+  gint64 last_us = 0;
 
   console->answered = FALSE;
   console->syncing = TRUE;
   while (!console->answered || console->answer.sequence < FIRST_SYNC_SEQUENCE)
     {
-      gint64 now_us = g_get_monotonic_time ();
+      g_autoptr (GError) why = NULL;
 
-      /* a guest that reads nothing yet is sent no more than its serial port holds */
-      if (now_us >= next_us && console->unsent->len == 0)
+      if (wants_sync (console, last_us))
         {
           g_autofree char *line = ramet_frame_sync_line (console->nonce, sequence++);
 
           send_text (console, line);
-          next_us = now_us + SYNC_INTERVAL_US;
+          last_us = g_get_monotonic_time ();
         }
       if (!check_alive (console, error))
         return FALSE;
-      if (!ramet_task_iterate (console->task, MIN (deadline_us, now_us + SYNC_INTERVAL_US), "a root shell", error))
+      if (!ramet_task_iterate (console->task, MIN (deadline_us, g_get_monotonic_time () + SYNC_INTERVAL_US),
+                               "a root shell", &why) &&
+          (!g_error_matches (why, RAMET_ERROR, RAMET_ERROR_TIMEOUT) || g_get_monotonic_time () >= deadline_us))
         {
-          if (!g_error_matches (*error, RAMET_ERROR, RAMET_ERROR_TIMEOUT) || g_get_monotonic_time () >= deadline_us)
-            return FALSE;
-          g_clear_error (error);
+          g_propagate_error (error, g_steal_pointer (&why));
+          return FALSE;
         }
     }
   console->answered = FALSE;

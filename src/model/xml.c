@@ -58,6 +58,9 @@ ramet_xml_dump (xmlDoc *doc)
   xmlBufferPtr buffer = xmlBufferCreate ();
   char *text;
 
+  /* else whatever is beyond ASCII would be written as character references */
+  if (doc->encoding == NULL)
+    doc->encoding = xmlStrdup ((const xmlChar *) "UTF-8");
   xmlKeepBlanksDefault (0);
   xmlIndentTreeOutput = 1;
   xmlNodeDump (buffer, doc, xmlDocGetRootElement (doc), 0, 1);

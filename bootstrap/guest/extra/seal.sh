@@ -173,7 +173,7 @@ while [ "$parent" -gt 1 ]; do
   read -r line <"/proc/$parent/stat"
   # shellcheck disable=SC2086
   set -- ${line##*) }
-  [ "$parent" = $$ ] || victims="$victims $parent"
+  [ "$parent" = $$ ] || victims="${victims:+$victims }$parent"
   [ "$tty" != 0 ] || tty=$5
   parent=$2
 done
@@ -191,19 +191,39 @@ done
 # shellcheck disable=SC2016
 last='
 PATH=$PATH:/usr/sbin:/usr/bin:/sbin:/bin
-tries=0
-while [ -d "/proc/$1" ] && [ $tries -lt 50 ]; do
-  tries=$((tries + 1))
-  sleep 0.1 2>/dev/null || sleep 1
-done
-sleep 0.3 2>/dev/null || sleep 1
-
-# first nobody may start it again, then it is ended
 running=""
 if [ -d /run/systemd/system ]; then
   for unit in $4; do
     ! systemctl --quiet is-active "$unit" || running="$running $unit"
   done
+fi
+
+# the shell is busy as long as it has children, and then it has the last word
+parent=${2%% *}
+tries=0
+while [ -d "/proc/$1" ] && [ $tries -lt 100 ]; do
+  tries=$((tries + 1))
+  sleep 0.1 2>/dev/null || sleep 1
+done
+while [ $tries -lt 100 ]; do
+  busy=""
+  read -r children <"/proc/$parent/task/$parent/children" || [ -n "$children" ] || children=""
+  for pid in $children; do
+    read -r line <"/proc/$pid/stat" || continue
+    case "$line" in
+    *") Z "*) ;;
+    *) busy=1 ;;
+    esac
+  done
+  [ -n "$busy" ] || break
+  tries=$((tries + 1))
+  sleep 0.1 2>/dev/null || sleep 1
+done
+[ -e "/proc/$parent/task/$parent/children" ] || sleep 1
+sleep 0.3 2>/dev/null || sleep 1
+
+# first nobody may start it again, then it is ended
+if [ -d /run/systemd/system ]; then
   # shellcheck disable=SC2086
   [ -z "$running" ] || systemctl --no-block stop $running
 else
