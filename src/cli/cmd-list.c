@@ -17,15 +17,18 @@ const GOptionEntry ramet_options_list[] = {
   G_OPTION_ENTRY_NULL,
 };
 
-/* The one word for people: how it runs, unless there is something about it that they should know first. */
-static const char *
-state_word (const RametVm *vm)
+/** state_words: (transfer full): how it runs, and what else people should know first */
+static char *
+state_words (const RametVm *vm)
 {
   RametState state = ramet_vm_get_state (vm);
+  const char *run = ramet_run_name (vm->run);
 
   if (state == RAMET_STATE_READY || state == RAMET_STATE_FOREIGN)
-    return ramet_run_name (vm->run);
-  return ramet_state_name (state);
+    return g_strdup (run);
+  if (state == RAMET_STATE_BASE && vm->run == RAMET_RUN_OFF)
+    return g_strdup ("base");
+  return g_strdup_printf ("%s (%s)", run, ramet_state_name (state));
 }
 
 static const char *
@@ -114,9 +117,10 @@ print_entries (GPtrArray *entries)
       g_autofree char *cpus = g_strdup_printf ("%u", entry->vcpus);
       g_autofree char *memory = ramet_text_size (entry->memory_kib * 1024);
       g_autofree char *disk = ramet_text_size (entry->own_bytes);
+      g_autofree char *state = state_words (entry->vm);
 
       ramet_table_add (table, ramet_vm_get_name (entry->vm));
-      ramet_table_add (table, state_word (entry->vm));
+      ramet_table_add (table, state);
       ramet_table_add (table, entry->address);
       ramet_table_add (table, cpus);
       ramet_table_add (table, memory);
@@ -236,8 +240,10 @@ static void
 print_branch (const RametEntry *entry, GPtrArray *entries, guint depth)
 {
   g_autofree char *disk = ramet_text_size (entry->own_bytes);
+  g_autofree char *name = ramet_text_escape (ramet_vm_get_name (entry->vm), -1);
+  g_autofree char *state = state_words (entry->vm);
 
-  g_print ("%*s%s  %s  %s\n", (int) depth * 2, "", ramet_vm_get_name (entry->vm), state_word (entry->vm),
+  g_print ("%*s%s  %s  %s\n", (int) depth * 2, "", name, state,
            entry->vm->metadata ? disk : "-");
   for (guint i = 0; i < entries->len && depth < 16; i++)
     if (stands_on (g_ptr_array_index (entries, i), entry->uuid))

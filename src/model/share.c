@@ -193,6 +193,8 @@ normalise (const char *path, const char *relative_to)
  * @ret_source: (out): absolute, normalised as text; symlinks are not looked at
  * @ret_target: (out): absolute, normalised; the same as @ret_source if there is no GUESTDIR
  * @error: RAMET_ERROR_USAGE if it does not parse, RAMET_ERROR_REFUSED if the guest cannot do without what it covers
+ *
+ * A target that was not given is the source, and left for the caller to check once the source is known to be fine.
  */
 gboolean
 ramet_share_parse (const char *spec, const char *cwd, char **ret_source, char **ret_target, GError **error)
@@ -218,7 +220,7 @@ ramet_share_parse (const char *spec, const char *cwd, char **ret_source, char **
     }
   source = normalise (dir, cwd);
   target = rest ? normalise (rest, "/") : g_strdup (source);
-  if (!check_writable_name (source, error) || !ramet_share_check_target (target, error))
+  if (!check_writable_name (source, error) || (rest && !ramet_share_check_target (target, error)))
     return FALSE;
   *ret_source = g_steal_pointer (&source);
   *ret_target = g_steal_pointer (&target);

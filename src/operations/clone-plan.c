@@ -527,6 +527,39 @@ find_share_source (const char *source, GError **error)
   return NULL;
 }
 
+/* A whole home, whoever's, holds keys and mail that no project needs. */
+static gboolean
+check_no_home (const char *canonical, GError **error)
+{
+  gboolean is_home = FALSE;
+  const struct passwd *account;
+
+  setpwent ();
+  while (!is_home && (account = getpwent ()) != NULL)
+    is_home = account->pw_uid >= 1000 && g_str_has_prefix (account->pw_dir, "/home/") &&
+              g_str_equal (account->pw_dir, canonical);
+  endpwent ();
+  if (is_home)
+    {
+      ramet_error_set (error, RAMET_ERROR_REFUSED, "cannot share '%s': it is somebody's whole home", canonical);
+      ramet_error_hint (error, "share the project's own folder");
+    }
+  return !is_home;
+}
+
+/* The rest of what the guest cannot do without is the model's to know. */
+static gboolean
+check_not_over_home (RametClonePlan *plan, const char *target, GError **error)
+{
+  g_autofree char *home = g_build_filename ("/home", plan->user, NULL);
+
+  if (!g_str_equal (target, home))
+    return TRUE;
+  ramet_error_set (error, RAMET_ERROR_REFUSED, "cannot put a share over '%s' in the guest: it is the user's home", target);
+  ramet_error_hint (error, "name another place behind a colon, as in '-d DIR:%s/project'", target);
+  return FALSE;
+}
+
 static void
 plan_share (RametClonePlan *plan, RametTask *task, const char *spec, gboolean survey, GPtrArray *findings)
 {
@@ -538,7 +571,8 @@ plan_share (RametClonePlan *plan, RametTask *task, const char *spec, gboolean su
   GError *why = NULL;
 
   if (!ramet_share_parse (spec, cwd, &source, &target, &why) || !(canonical = find_share_source (source, &why)) ||
-      !ramet_share_check_source (canonical, g_get_home_dir (), &why))
+      !ramet_share_check_source (canonical, g_get_home_dir (), &why) || !check_no_home (canonical, &why) ||
+      !ramet_share_check_target (target, &why) || !check_not_over_home (plan, target, &why))
     {
       ramet_findings_take (findings, why);
       return;
@@ -712,8 +746,8 @@ ramet_clone_plan (RametConnection *connection, RametTask *task, const RametClone
   check_pool (plan, findings);
   plan_disks (plan, task, findings);
   plan_nvram (plan);
-  plan_shares (plan, task, TRUE, findings);
   plan_user (plan, findings);
+  plan_shares (plan, task, TRUE, findings);
   if (!options->no_bootstrap)
     plan_ssh_keys (plan, findings);
   if (findings->len == 0)
@@ -765,8 +799,8 @@ ramet_clone_print_xml (RametConnection *connection, RametTask *task, const Ramet
         plan_disk_as_declared (plan, disk);
     }
   plan_nvram (plan);
-  plan_shares (plan, task, FALSE, findings);
   plan_user (plan, findings);
+  plan_shares (plan, task, FALSE, findings);
   if (!ramet_findings_raise (findings, error))
     return NULL;
   return rewrite (plan, task, error);

@@ -78,6 +78,7 @@ t_done ()
 t_on_exit ()
 {
   local code=$?
+  exec 1>&"$t_stdout"
   if [[ -n $t_name ]]; then
     fail "died with status $code"
     t_end
@@ -90,8 +91,11 @@ t_on_exit ()
 
 # A shell for trying things by hand has no results to give.
 if [[ $- != *i* ]]; then
+  # what dies may have its output somewhere else just then
+  exec {t_stdout}>&1
   trap t_on_exit EXIT
-  trap 'printf "# stopped at %s:%s: %s\n" "${BASH_SOURCE[0]##*/}" "$LINENO" "$BASH_COMMAND"' ERR
+  trap 'printf "# stopped at %s:%s: %s\n" "${BASH_SOURCE[0]##*/}" "$LINENO" "$BASH_COMMAND" >&"$t_stdout"' ERR
+  set -E
 fi
 
 # Count one check as passed.
