@@ -2,18 +2,12 @@
 #include "operations/clone-plan.h"
 
 #include <pwd.h>
-#include <string.h>
 #include <sys/random.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/text.h"
 #include "host/ssh.h"
-#include "host/storage.h"
 #include "model/names.h"
-
-#define LEAST_POOL_ROOM_BYTES (64 * 1024 * 1024)
-#define DEFAULT_NVRAM_FOLDER "/var/lib/libvirt/qemu/nvram" /* of qemu:///system; firmware='efi' leaves it unsaid */
 
 static void
 volume_free (gpointer data)
@@ -252,360 +246,6 @@ choose_macs (RametClonePlan *plan, GPtrArray *findings)
                      i < n_asked ? take_mac (asked[i], taken, findings) : new_mac (taken));
 }
 
-static const RametAccount *
-qemu_account (RametClonePlan *plan, GError **error)
-{
-  uid_t uid;
-  gid_t gid;
-
-  if (plan->qemu == NULL && ramet_connection_get_qemu_user (plan->connection, &uid, &gid, error))
-    plan->qemu = ramet_account_new (uid, gid);
-  return plan->qemu;
-}
-
-static void
-plan_grant (RametClonePlan *plan, const char *path, gboolean is_file)
-{
-  RametPlannedGrant *grant = g_new0 (RametPlannedGrant, 1);
-
-  grant->path = g_strdup (path);
-  grant->is_file = is_file;
-  g_ptr_array_add (plan->grants, grant);
-}
-
-/* Cheaper than asking libvirt who QEMU is, and true of every base that ramet built. */
-static gboolean
-is_open_to_all (const char *path)
-{
-  g_autofree char *at = g_strdup (path);
-  struct stat st;
-
-  if (stat (at, &st) < 0 || !(st.st_mode & S_IROTH))
-    return FALSE;
-  while (!g_str_equal (at, "/") && !g_str_equal (at, "."))
-    {
-      char *up = g_path_get_dirname (at);
-
-      g_free (at);
-      at = up;
-      if (stat (at, &st) < 0 || !(st.st_mode & S_IXOTH))
-        return FALSE;
-    }
-  return TRUE;
-}
-
-/*
- * The owner of a base's file is left alone, so QEMU's user must be able to read it as it is. Whoever may not look
- * leaves the finding to QEMU.
- */
-static void
-check_readable (RametClonePlan *plan, const char *path, GPtrArray *findings)
-{
-  g_autofree char *hint = NULL;
-  g_autoptr (GError) ignored = NULL;
-  const RametAccount *qemu;
-  GError *why = NULL;
-
-  if (!ramet_connection_is_local (plan->connection) || is_open_to_all (path))
-    return;
-  qemu = qemu_account (plan, &ignored);
-  hint = qemu ? ramet_access_hint (path, qemu) : NULL;
-  if (hint == NULL)
-    return;
-  if (plan->options->grant)
-    {
-      plan_grant (plan, path, TRUE);
-      return;
-    }
-  ramet_error_set (&why, RAMET_ERROR_REFUSED, "QEMU's user '%s' cannot read the base's disk '%s'", qemu->name, path);
-  ramet_error_hint (&why, "give --grant, or: %s", hint);
-  ramet_findings_take (findings, why);
-}
-
-static void
-add_fingerprint (RametClonePlan *plan, const char *target, const RametImage *image)
-{
-  RametFingerprint *print = g_new0 (RametFingerprint, 1);
-
-  print->target = g_strdup (target);
-  print->path = g_strdup (image->path);
-  print->format = g_strdup (image->format);
-  print->size = image->file_size;
-  print->mtime = image->mtime;
-  g_ptr_array_add (plan->metadata->fingerprints, print);
-}
-
-static void
-check_volume_free (RametClonePlan *plan, const char *volume, const char *path, GPtrArray *findings)
-{
-  GError *why = NULL;
-
-  if (!ramet_connection_is_local (plan->connection) || access (path, F_OK) < 0)
-    return;
-  ramet_error_set (&why, RAMET_ERROR_STATE, "there is a file '%s' already, of no VM of ramet's", path);
-  ramet_error_hint (&why, "take another name; or, if it is of no use: 'virsh vol-delete %s --pool %s'", volume,
-                    plan->pool);
-  ramet_findings_take (findings, why);
-}
-
-static void
-plan_overlay (RametClonePlan *plan, const RametDomainDisk *disk, GPtrArray *chain, GPtrArray *findings)
-{
-  const RametImage *top = g_ptr_array_index (chain, 0);
-  RametPlannedVolume *volume = g_new0 (RametPlannedVolume, 1);
-  gboolean first = plan->volumes->len == 0;
-  RametOverlay *overlay;
-
-  volume->volume = first ? g_strdup_printf ("%s.qcow2", plan->options->name)
-                         : g_strdup_printf ("%s-%s.qcow2", plan->options->name, disk->target);
-  volume->path = g_build_filename (plan->pool_folder, volume->volume, NULL);
-  volume->backing = g_strdup (top->path);
-  volume->backing_format = g_strdup (top->format);
-  volume->capacity = top->capacity;
-  g_ptr_array_add (plan->volumes, volume);
-  if (first && plan->options->disk_bytes)
-    {
-      GError *why = NULL;
-
-      if (plan->options->disk_bytes < top->capacity)
-        {
-          g_autofree char *has = ramet_text_size (top->capacity);
-
-          ramet_error_set (&why, RAMET_ERROR_USAGE, "--disk-size is smaller than the base's disk, which has %s", has);
-          ramet_error_hint (&why, "a disk can only grow");
-          ramet_findings_take (findings, why);
-        }
-      volume->capacity = plan->options->disk_bytes;
-    }
-  check_volume_free (plan, volume->volume, volume->path, findings);
-  ramet_metadata_add_volume (plan->metadata, plan->pool, volume->volume, volume->path);
-  overlay = ramet_overlay_new (disk->target, volume->path);
-  for (guint i = 0; i < chain->len; i++)
-    {
-      const RametImage *image = g_ptr_array_index (chain, i);
-
-      ramet_overlay_add_layer (overlay, image->path, image->format);
-      add_fingerprint (plan, disk->target, image);
-    }
-  g_ptr_array_add (plan->identity->overlays, overlay);
-}
-
-static void
-plan_disk (RametClonePlan *plan, RametTask *task, const RametDomainDisk *disk, GPtrArray *findings)
-{
-  g_autoptr (GPtrArray) chain = NULL;
-  g_autofree char *path = g_strdup (disk->path);
-  GError *why = NULL;
-
-  if (path == NULL && disk->pool && disk->volume)
-    path = ramet_storage_volume_path (plan->connection, disk->pool, disk->volume, &why);
-  if (path)
-    chain = ramet_storage_inspect (plan->connection, path, disk->format, &why);
-  if (chain == NULL)
-    {
-      if (why) /* a disk that is reached over the network is refused by its XPath */
-        g_prefix_error (&why, "disk '%s' of '%s': ", disk->target, plan->base->name);
-      ramet_findings_take (findings, why);
-      return;
-    }
-  if (g_strcmp0 (disk->type, "block") == 0)
-    ramet_task_warn (task, "the base's disk '%s' is a block device: see that nobody writes to it", path);
-  for (guint i = 0; i < chain->len; i++)
-    check_readable (plan, ((RametImage *) g_ptr_array_index (chain, i))->path, findings);
-  plan_overlay (plan, disk, chain, findings);
-}
-
-static void
-plan_disks (RametClonePlan *plan, RametTask *task, GPtrArray *findings)
-{
-  for (guint i = 0; i < plan->base->disks->len; i++)
-    {
-      const RametDomainDisk *disk = g_ptr_array_index (plan->base->disks, i);
-
-      if (ramet_domain_disk_wants_overlay (disk))
-        plan_disk (plan, task, disk, findings);
-    }
-}
-
-static void
-plan_nvram (RametClonePlan *plan)
-{
-  g_autofree char *file = NULL;
-  g_autofree char *folder = NULL;
-  g_autofree char *path = NULL;
-
-  if (plan->base->nvram == NULL && !plan->base->firmware_efi)
-    return;
-  plan->nvram_may_miss = plan->base->nvram == NULL;
-  plan->nvram_source = plan->base->nvram
-                         ? g_strdup (plan->base->nvram)
-                         : g_strdup_printf (DEFAULT_NVRAM_FOLDER "/%s_VARS.fd", plan->base->name);
-  file = g_strdup_printf ("%s_VARS.fd", plan->options->name);
-  folder = g_path_get_dirname (plan->nvram_source);
-  path = g_build_filename (folder, file, NULL);
-  ramet_metadata_add_volume (plan->metadata, "", file, path);
-  if (plan->base->nvram)
-    plan->identity->nvram = g_steal_pointer (&path);
-}
-
-static void
-check_pool (RametClonePlan *plan, GPtrArray *findings)
-{
-  guint64 available = 0;
-  GError *why = NULL;
-
-  if (!ramet_pool_check (plan->connection, plan->pool, &plan->pool_folder, &available, &why))
-    {
-      ramet_findings_take (findings, why);
-      plan->pool_folder = g_strdup ("/");
-      return;
-    }
-  if (available < LEAST_POOL_ROOM_BYTES)
-    {
-      g_autofree char *left = ramet_text_size (available);
-
-      ramet_error_set (&why, RAMET_ERROR_FAILED, "the storage pool '%s' is full: %s left", plan->pool, left);
-      ramet_error_hint (&why, "'ramet tree' shows what takes the room");
-      ramet_findings_take (findings, why);
-    }
-}
-
-static void
-survey_share (RametClonePlan *plan, RametTask *task, const char *source, GPtrArray *findings)
-{
-  g_auto (RametReach) reach = { 0 };
-  const RametAccount *qemu;
-  GError *why = NULL;
-
-  qemu = qemu_account (plan, &why);
-  if (qemu == NULL || !ramet_access_survey (source, qemu, &reach, &why))
-    {
-      ramet_findings_take (findings, why);
-      return;
-    }
-  if (reach.blocking && plan->options->grant)
-    plan_grant (plan, source, FALSE);
-  else if (reach.blocking)
-    {
-      g_autofree char *hint = ramet_access_hint (source, qemu);
-
-      ramet_error_set (&why, RAMET_ERROR_REFUSED, "QEMU's user '%s' cannot reach '%s': it may not pass '%s'",
-                       qemu->name, source, reach.blocking);
-      ramet_error_hint (&why, "give --grant, or: %s", hint ? hint : "");
-      ramet_findings_take (findings, why);
-    }
-  if (reach.n_unreadable > 0)
-    {
-      g_autofree char *examples = g_strjoinv ("', '", reach.examples);
-      g_autofree char *safe = ramet_text_escape (examples, -1);
-
-      ramet_task_warn (task,
-                       "the guest will not be able to read %" G_GUINT64_FORMAT " of %s%" G_GUINT64_FORMAT
-                       " files in '%s', closed to QEMU's user '%s': '%s'%s",
-                       reach.n_unreadable, reach.cut ? "more than " : "", reach.n_seen, source, qemu->name, safe,
-                       reach.n_unreadable > g_strv_length (reach.examples) ? ", …" : "");
-    }
-}
-
-/* The folder that @spec names, with all links followed. */
-static char *
-find_share_source (const char *source, GError **error)
-{
-  g_autofree char *canonical = realpath (source, NULL);
-  struct stat st;
-
-  if (canonical == NULL)
-    ramet_error_set (error, errno == ENOENT ? RAMET_ERROR_NOT_FOUND : RAMET_ERROR_FAILED, "cannot share '%s': %s",
-                     source, g_strerror (errno));
-  else if (stat (canonical, &st) < 0 || !S_ISDIR (st.st_mode))
-    {
-      ramet_error_set (error, RAMET_ERROR_USAGE, "cannot share '%s': it is no folder", source);
-      ramet_error_hint (error, "share the folder that it is in");
-    }
-  else
-    return g_strdup (canonical);
-  return NULL;
-}
-
-/* A whole home, whoever's, holds keys and mail that no project needs. */
-static gboolean
-check_no_home (const char *canonical, GError **error)
-{
-  gboolean is_home = FALSE;
-  const struct passwd *account;
-
-  setpwent ();
-  while (!is_home && (account = getpwent ()) != NULL)
-    is_home = account->pw_uid >= 1000 && g_str_has_prefix (account->pw_dir, "/home/") &&
-              g_str_equal (account->pw_dir, canonical);
-  endpwent ();
-  if (is_home)
-    {
-      ramet_error_set (error, RAMET_ERROR_REFUSED, "cannot share '%s': it is somebody's whole home", canonical);
-      ramet_error_hint (error, "share the project's own folder");
-    }
-  return !is_home;
-}
-
-/* The rest of what the guest cannot do without is the model's to know. */
-static gboolean
-check_not_over_home (RametClonePlan *plan, const char *target, GError **error)
-{
-  g_autofree char *home = g_build_filename ("/home", plan->user, NULL);
-
-  if (!g_str_equal (target, home))
-    return TRUE;
-  ramet_error_set (error, RAMET_ERROR_REFUSED, "cannot put a share over '%s' in the guest: it is the user's home", target);
-  ramet_error_hint (error, "name another place behind a colon, as in '-d DIR:%s/project'", target);
-  return FALSE;
-}
-
-static void
-plan_share (RametClonePlan *plan, RametTask *task, const char *spec, gboolean survey, GPtrArray *findings)
-{
-  g_autofree char *cwd = g_get_current_dir ();
-  g_autofree char *source = NULL;
-  g_autofree char *canonical = NULL;
-  g_autofree char *target = NULL;
-  g_autofree char *tag = ramet_share_tag (plan->identity->shares->len);
-  GError *why = NULL;
-
-  if (!ramet_share_parse (spec, cwd, &source, &target, &why) || !(canonical = find_share_source (source, &why)) ||
-      !ramet_share_check_source (canonical, g_get_home_dir (), &why) || !check_no_home (canonical, &why) ||
-      !ramet_share_check_target (target, &why) || !check_not_over_home (plan, target, &why))
-    {
-      ramet_findings_take (findings, why);
-      return;
-    }
-  for (guint i = 0; i < plan->identity->shares->len; i++)
-    if (g_str_equal (((RametShare *) g_ptr_array_index (plan->identity->shares, i))->target, target))
-      {
-        ramet_error_set (&why, RAMET_ERROR_USAGE, "two shares would be at '%s' in the guest", target);
-        ramet_findings_take (findings, why);
-        return;
-      }
-  if (survey)
-    survey_share (plan, task, canonical, findings);
-  g_ptr_array_add (plan->identity->shares, ramet_share_new (canonical, target, tag));
-  g_ptr_array_add (plan->metadata->shares, ramet_share_new (canonical, target, tag));
-}
-
-static void
-plan_shares (RametClonePlan *plan, RametTask *task, gboolean survey, GPtrArray *findings)
-{
-  const char *const *spec = plan->options->shares;
-  GError *why = NULL;
-
-  if (spec && *spec && !ramet_connection_is_local (plan->connection))
-    {
-      ramet_error_set (&why, RAMET_ERROR_REFUSED, "folders cannot be shared with a VM on another host");
-      ramet_findings_take (findings, why);
-      return;
-    }
-  for (; spec && *spec; spec++)
-    plan_share (plan, task, *spec, survey, findings);
-}
-
 /* Same name, uid and gid as outside, so that the files of a share fit. */
 static void
 plan_user (RametClonePlan *plan, GPtrArray *findings)
@@ -743,11 +383,11 @@ ramet_clone_plan (RametConnection *connection, RametTask *task, const RametClone
   choose_macs (plan, findings);
   check_console (plan, findings);
   check_network (plan, findings);
-  check_pool (plan, findings);
-  plan_disks (plan, task, findings);
-  plan_nvram (plan);
+  ramet_clone_check_pool (plan, findings);
+  ramet_clone_plan_disks (plan, task, findings);
+  ramet_clone_plan_nvram (plan);
   plan_user (plan, findings);
-  plan_shares (plan, task, TRUE, findings);
+  ramet_clone_plan_shares (plan, task, TRUE, findings);
   if (!options->no_bootstrap)
     plan_ssh_keys (plan, findings);
   if (findings->len == 0)
@@ -758,20 +398,6 @@ ramet_clone_plan (RametConnection *connection, RametTask *task, const RametClone
   if (!ramet_findings_raise (findings, error))
     return NULL;
   return g_steal_pointer (&plan);
-}
-
-static void
-plan_disk_as_declared (RametClonePlan *plan, const RametDomainDisk *disk)
-{
-  g_autofree char *file = plan->identity->overlays->len == 0
-                            ? g_strdup_printf ("%s.qcow2", plan->options->name)
-                            : g_strdup_printf ("%s-%s.qcow2", plan->options->name, disk->target);
-  g_autofree char *path = g_build_filename (plan->pool_folder, file, NULL);
-  RametOverlay *overlay = ramet_overlay_new (disk->target, path);
-
-  ramet_overlay_add_layer (overlay, disk->path ? disk->path : "", disk->format);
-  ramet_metadata_add_volume (plan->metadata, plan->pool, file, path);
-  g_ptr_array_add (plan->identity->overlays, overlay);
 }
 
 /**
@@ -790,17 +416,11 @@ ramet_clone_print_xml (RametConnection *connection, RametTask *task, const Ramet
   if (!check_names (plan, task, error) || !read_base (plan, error))
     return NULL;
   choose_macs (plan, findings);
-  check_pool (plan, findings);
-  for (guint i = 0; i < plan->base->disks->len; i++)
-    {
-      const RametDomainDisk *disk = g_ptr_array_index (plan->base->disks, i);
-
-      if (ramet_domain_disk_wants_overlay (disk) && disk->path)
-        plan_disk_as_declared (plan, disk);
-    }
-  plan_nvram (plan);
+  ramet_clone_check_pool (plan, findings);
+  ramet_clone_plan_disks_as_declared (plan);
+  ramet_clone_plan_nvram (plan);
   plan_user (plan, findings);
-  plan_shares (plan, task, FALSE, findings);
+  ramet_clone_plan_shares (plan, task, FALSE, findings);
   if (!ramet_findings_raise (findings, error))
     return NULL;
   return rewrite (plan, task, error);

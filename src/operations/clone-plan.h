@@ -48,3 +48,13 @@ struct _RametClonePlan
 };
 
 char *ramet_clone_plan_xml (RametClonePlan *plan, GError **error);
+
+/* clone-access.c: what QEMU's user must be able to reach */
+void ramet_clone_check_readable (RametClonePlan *plan, const char *path, GPtrArray *findings);
+void ramet_clone_plan_shares (RametClonePlan *plan, RametTask *task, gboolean survey, GPtrArray *findings);
+
+/* clone-disks.c: overlays, UEFI variables and the room for them */
+void ramet_clone_check_pool (RametClonePlan *plan, GPtrArray *findings);
+void ramet_clone_plan_disks (RametClonePlan *plan, RametTask *task, GPtrArray *findings);
+void ramet_clone_plan_disks_as_declared (RametClonePlan *plan);
+void ramet_clone_plan_nvram (RametClonePlan *plan);
