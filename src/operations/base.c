@@ -5,6 +5,7 @@
 #include <gio/gio.h>
 #include <glib/gstdio.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -140,11 +141,21 @@ builder_argv (const Build *build)
   return argv;
 }
 
+/* A group of its own, so that what the builder calls can be ended with it. */
+static void
+lead_group (gpointer data)
+{
+  setpgid (0, 0);
+}
+
 /* The builder cleans up after itself when it is asked to end. */
 static void
 end_builder (Builder *builder)
 {
-  g_subprocess_send_signal (builder->process, SIGTERM);
+  const char *pid = g_subprocess_get_identifier (builder->process);
+
+  if (pid)
+    kill (-atoi (pid), SIGTERM);
   while (!builder->ended)
     g_main_context_iteration (NULL, TRUE);
 }
@@ -158,6 +169,7 @@ run_builder (Build *build, GError **error)
   Builder builder = { .task = build->task, .last = g_string_new (NULL) };
   gboolean done = FALSE;
 
+  g_subprocess_launcher_set_child_setup (launcher, lead_group, NULL, NULL);
   builder.process = g_subprocess_launcher_spawnv (launcher, (const char *const *) argv->pdata, error);
   if (builder.process)
     {
