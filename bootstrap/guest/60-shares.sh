@@ -51,6 +51,7 @@ is_mounted() {
 
 allowed() {
   case $1 in
+  /) set -- '' ;;
   /*) ;;
   *) say "'$1' is not an absolute path"; return 1 ;;
   esac
@@ -74,7 +75,7 @@ allowed() {
     "$home/" | "$home/.ssh/"*) why=1 ;;
     esac
   done </etc/passwd
-  [ -z "$why" ] || { say "'$1' belongs to the guest itself: no share may cover it"; return 1; }
+  [ -z "$why" ] || { say "'${1:-/}' belongs to the guest itself: no share may cover it"; return 1; }
 }
 
 # A folder made inside a user's folder is that user's, like everything around it.
@@ -333,6 +334,8 @@ done </etc/ramet/shares
 # at each boot
 if [ -d /run/systemd/system ]; then
   unit=/etc/systemd/system/ramet-shares.service
+  wants=/etc/systemd/system/multi-user.target.wants
+  [ -d $wants ] || mkdir -p $wants
   # logins wait for remote filesystems, among which these count
   [ -f $unit ] || echo '[Unit]
 Description=Folders shared from the host
@@ -348,8 +351,7 @@ ExecStart=/usr/local/lib/ramet/share attach
 
 [Install]
 WantedBy=multi-user.target' >$unit
-  wants=/etc/systemd/system/multi-user.target.wants
-  [ -L $wants/ramet-shares.service ] || { [ -d $wants ] || mkdir $wants; ln -sf $unit $wants/; }
+  [ -L $wants/ramet-shares.service ] || ln -sf $unit $wants/
 elif [ -d /etc/runlevels ]; then
   if [ ! -f /etc/init.d/ramet-shares ]; then
     cat >/etc/init.d/ramet-shares <<'END'

@@ -8,7 +8,8 @@ stale=''
 for file in /run/sshd.pid /var/run/sshd.pid; do
   [ -f $file ] || continue
   for key in /etc/ssh/ssh_host_*_key; do
-    [ ! "$key" -nt $file ] || stale=1
+    # busybox compares whole seconds
+    { [ ! -f "$key" ] || [ $file -nt "$key" ]; } || stale=1
   done
 done
 
@@ -30,7 +31,6 @@ if [ -d /run/systemd/system ]; then
         *.socket) continue ;;
         esac
         rm -f "/etc/systemd/system/$unit"
-        enable="$enable $unit"
       fi
       wanted=''
       for link in /etc/systemd/system/*.wants/"$unit" /usr/lib/systemd/system/*.wants/"$unit"; do

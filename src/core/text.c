@@ -46,6 +46,46 @@ ramet_text_escape (const char *bytes, gssize length)
   return g_string_free (out, FALSE);
 }
 
+/* How long the terminal sequence is that starts with the ESC at @bytes: ECMA-48's control sequences and strings. */
+static gsize
+sequence_length (const char *bytes, gsize length)
+{
+  gsize at = 2;
+
+  if (length < 2)
+    return length;
+  if (bytes[1] == '[')
+    while (at < length && (bytes[at] < 0x40 || bytes[at] > 0x7e))
+      at++;
+  else if (strchr ("]PX^_", bytes[1]))
+    while (at < length && bytes[at] != '\a' && bytes[at] != '\033')
+      at++;
+  else
+    return 2;
+  return MIN (at + 1, length);
+}
+
+/**
+ * ramet_text_strip_sequences:
+ * @length: in bytes
+ *
+ * Takes out what would colour text or move the cursor on a terminal. What is left is no safer than it was: escape it.
+ *
+ * Returns: (transfer full)
+ */
+char *
+ramet_text_strip_sequences (const char *bytes, gsize length)
+{
+  GString *out = g_string_sized_new (length + 1);
+
+  for (gsize at = 0; at < length;)
+    if (bytes[at] == '\033')
+      at += sequence_length (bytes + at, length - at);
+    else
+      g_string_append_c (out, bytes[at++]);
+  return g_string_free (out, FALSE);
+}
+
 static guint
 columns_of (gunichar c)
 {

@@ -4,6 +4,7 @@
 #include <glib.h>
 
 char *ramet_text_escape (const char *bytes, gssize length);
+char *ramet_text_strip_sequences (const char *bytes, gsize length);
 char *ramet_text_clip (const char *text, guint columns);
 guint ramet_text_columns (const char *text);
 char *ramet_text_size (guint64 bytes);

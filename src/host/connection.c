@@ -158,6 +158,34 @@ ramet_connection_get_uri (RametConnection *connection)
   return connection->uri;
 }
 
+/**
+ * ramet_connection_revive:
+ * @patience_s: how long to try, in seconds
+ *
+ * Connects again if the connection was lost: libvirtd was restarted, say. Domains that were looked up before follow by
+ * ramet_domain_reattach().
+ */
+gboolean
+ramet_connection_revive (RametConnection *connection, guint patience_s, GError **error)
+{
+  if (virConnectIsAlive (connection->conn) == 1)
+    return TRUE;
+  for (guint i = 0; i <= patience_s * 2; i++)
+    {
+      virConnectPtr conn = virConnectOpen (connection->uri);
+
+      if (conn)
+        {
+          virConnectClose (connection->conn);
+          connection->conn = conn;
+          return TRUE;
+        }
+      g_usleep (G_USEC_PER_SEC / 2);
+    }
+  ramet_libvirt_error (error, "the connection to libvirt at '%s' is lost", connection->uri);
+  return FALSE;
+}
+
 /** ramet_connection_is_local: whether paths in its XML are paths of this machine: the URI names no host */
 gboolean
 ramet_connection_is_local (RametConnection *connection)

@@ -11,6 +11,7 @@ RametConnection *ramet_connection_open (const char *uri, GError **error);
 RametConnection *ramet_connection_ref (RametConnection *connection);
 void ramet_connection_unref (RametConnection *connection);
 const char *ramet_connection_get_uri (RametConnection *connection);
+gboolean ramet_connection_revive (RametConnection *connection, guint patience_s, GError **error);
 gboolean ramet_connection_is_local (RametConnection *connection);
 gboolean ramet_connection_get_qemu_user (RametConnection *connection, uid_t *ret_uid, gid_t *ret_gid, GError **error);
 gboolean ramet_connection_has_network (RametConnection *connection, const char *name, gboolean *ret_active);

@@ -36,6 +36,7 @@ struct _RametConsole
   gboolean forged;
   gboolean lost;
   gboolean syncing;
+  gboolean shows; /* what the guest prints is of interest now: it boots, or a step runs */
   gboolean met; /* a shell has answered: from now on a reboot is the end */
   char *panic;  /* the kernel's last words, escaped */
   guint sequence;
@@ -111,6 +112,14 @@ on_stream_event (virStreamPtr stream, int events, void *data)
 }
 
 static void
+show_status (RametConsole *console, const char *bytes, gsize length)
+{
+  g_autofree char *plain = ramet_text_strip_sequences (bytes, length);
+
+  ramet_task_status (console->task, g_strstrip (plain));
+}
+
+static void
 on_line (const char *bytes, gsize length, gpointer data)
 {
   RametConsole *console = data;
@@ -120,8 +129,8 @@ on_line (const char *bytes, gsize length, gpointer data)
   if (g_strstr_len (bytes, (gssize) length, console->half_nonce))
     return;
   ramet_task_log (console->task, "%s", safe);
-  if (*safe)
-    ramet_task_status (console->task, safe);
+  if (*safe && console->shows)
+    show_status (console, bytes, length);
   if (strstr (safe, "Kernel panic - not syncing"))
     {
       g_free (console->panic);
@@ -286,6 +295,7 @@ synchronise (RametConsole *console, gint64 deadline_us, GError **error)
 
   console->answered = FALSE;
   console->syncing = TRUE;
+  console->shows = TRUE;
   while (!console->answered || console->answer.sequence < FIRST_SYNC_SEQUENCE)
     {
       g_autoptr (GError) why = NULL;
@@ -309,6 +319,7 @@ synchronise (RametConsole *console, gint64 deadline_us, GError **error)
     }
   console->answered = FALSE;
   console->syncing = FALSE;
+  console->shows = FALSE;
   console->met = TRUE;
   return TRUE;
 }
@@ -416,6 +427,7 @@ request (RametConsole *console, const char *verb, gint64 deadline_us, const char
   g_autofree char *line = g_strdup_printf ("%u %s\n", sequence, verb);
 
   g_string_truncate (console->output, 0);
+  console->shows = TRUE;
   send_text (console, line);
   return await_answer (console, sequence, deadline_us, what, error);
 }

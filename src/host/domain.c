@@ -45,6 +45,27 @@ ramet_domain_unref (RametDomain *domain)
   g_free (domain);
 }
 
+/** ramet_domain_reattach: finds it again by its UUID if its connection was revived since it was looked up */
+gboolean
+ramet_domain_reattach (RametDomain *domain, GError **error)
+{
+  virConnectPtr conn = ramet_connection_get (domain->connection);
+  unsigned char uuid[VIR_UUID_BUFLEN];
+  virDomainPtr found;
+
+  if (virDomainGetConnect (domain->domain) == conn)
+    return TRUE;
+  found = virDomainGetUUID (domain->domain, uuid) == 0 ? virDomainLookupByUUID (conn, uuid) : NULL;
+  if (found == NULL)
+    {
+      ramet_libvirt_error (error, "cannot find '%s' again", ramet_domain_get_name (domain));
+      return FALSE;
+    }
+  virDomainFree (domain->domain);
+  domain->domain = found;
+  return TRUE;
+}
+
 /** ramet_domain_get: (transfer none) */
 virDomainPtr
 ramet_domain_get (RametDomain *domain)

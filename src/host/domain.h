@@ -26,6 +26,7 @@ GPtrArray *ramet_domain_list (RametConnection *connection, GError **error);
 RametDomain *ramet_domain_define (RametConnection *connection, const char *xml, GError **error);
 RametDomain *ramet_domain_ref (RametDomain *domain);
 void ramet_domain_unref (RametDomain *domain);
+gboolean ramet_domain_reattach (RametDomain *domain, GError **error);
 
 const char *ramet_domain_get_name (RametDomain *domain);
 RametConnection *ramet_domain_get_connection (RametDomain *domain);

@@ -122,9 +122,15 @@ plan_disk_as_declared (RametClonePlan *plan, const RametDomainDisk *disk)
                             ? g_strdup_printf ("%s.qcow2", plan->options->name)
                             : g_strdup_printf ("%s-%s.qcow2", plan->options->name, disk->target);
   g_autofree char *path = g_build_filename (plan->pool_folder, file, NULL);
-  RametOverlay *overlay = ramet_overlay_new (disk->target, path);
+  g_autofree char *backing = g_strdup (disk->path);
+  RametOverlay *overlay;
 
-  ramet_overlay_add_layer (overlay, disk->path ? disk->path : "", disk->format);
+  if (backing == NULL && disk->pool && disk->volume)
+    backing = ramet_storage_volume_path (plan->connection, disk->pool, disk->volume, NULL);
+  if (backing == NULL) /* the rewriting refuses it by its XPath */
+    return;
+  overlay = ramet_overlay_new (disk->target, path);
+  ramet_overlay_add_layer (overlay, backing, disk->format);
   ramet_metadata_add_volume (plan->metadata, plan->pool, file, path);
   g_ptr_array_add (plan->identity->overlays, overlay);
 }
@@ -137,7 +143,7 @@ ramet_clone_plan_disks_as_declared (RametClonePlan *plan)
     {
       const RametDomainDisk *disk = g_ptr_array_index (plan->base->disks, i);
 
-      if (ramet_domain_disk_wants_overlay (disk) && disk->path)
+      if (ramet_domain_disk_wants_overlay (disk))
         plan_disk_as_declared (plan, disk);
     }
 }

@@ -9,6 +9,8 @@
 #include "operations/clone-plan.h"
 #include "operations/reach.h"
 
+#define REVIVE_PATIENCE_S 20
+
 /* One clone being made. */
 typedef struct
 {
@@ -22,13 +24,13 @@ typedef struct
 static gboolean
 undo_undefine (gpointer data, GError **error)
 {
-  return ramet_domain_undefine (data, error);
+  return ramet_domain_reattach (data, error) && ramet_domain_undefine (data, error);
 }
 
 static gboolean
 undo_destroy (gpointer data, GError **error)
 {
-  return ramet_domain_destroy (data, error);
+  return ramet_domain_reattach (data, error) && ramet_domain_destroy (data, error);
 }
 
 static gboolean
@@ -276,6 +278,18 @@ tell_what_is_left (Make *make, GError **error)
     ramet_task_warn (make->task, "the log of what happened: %s", log);
 }
 
+/* What is to be taken back is on the far side of a connection that may be what failed. */
+static void
+prepare_unwinding (Make *make)
+{
+  g_autoptr (GError) why = NULL;
+
+  ramet_task_step (make->task, "taking back what was made");
+  if (!ramet_connection_revive (make->plan->connection, REVIVE_PATIENCE_S, &why))
+    ramet_task_warn (make->task, "%s; 'ramet remove %s' clears what is left once it is back", why->message,
+                     make->plan->options->name);
+}
+
 /**
  * ramet_clone_execute:
  * @ret_address: (out): the numeric address it answers at; not written with no_bootstrap or no_wait
@@ -310,7 +324,7 @@ ramet_clone_execute (RametClonePlan *plan, RametTask *task, char **ret_address, 
     {
       tell_what_is_left (&make, &why);
       if (!options->keep && make.domain)
-        ramet_task_step (task, "taking back what was made");
+        prepare_unwinding (&make);
     }
   if (made || options->keep)
     ramet_undo_commit (undo);

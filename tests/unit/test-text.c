@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <glib.h>
+#include <string.h>
 
 #include "core/text.h"
 
@@ -100,6 +101,31 @@ test_size (gconstpointer data)
   g_assert_cmpstr (text, ==, size_rows[i].text);
 }
 
+static const struct
+{
+  const char *title;
+  const char *bytes;
+  const char *text;
+} strip_rows[] = {
+  { "nothing", "", "" },
+  { "plain", "a b", "a b" },
+  { "colours", "[\033[0;32m  OK  \033[0m] x", "[  OK  ] x" },
+  { "cursor", "\033[2J\033[10;20Hx", "x" },
+  { "a title", "\033]0;title\ax", "x" },
+  { "a short one", "a\033cb", "ab" },
+  { "ends in the middle", "a\033[12", "a" },
+  { "ESC at the end", "a\033", "a" },
+};
+
+static void
+test_strip (gconstpointer data)
+{
+  gsize i = GPOINTER_TO_SIZE (data);
+  g_autofree char *text = ramet_text_strip_sequences (strip_rows[i].bytes, strlen (strip_rows[i].bytes));
+
+  g_assert_cmpstr (text, ==, strip_rows[i].text);
+}
+
 static void
 add_row (const char *group, const char *title, gsize i, GTestDataFunc func)
 {
@@ -119,6 +145,8 @@ main (int argc, char **argv)
     add_row ("clip", clip_rows[i].title, i, test_clip);
   for (gsize i = 0; i < G_N_ELEMENTS (size_rows); i++)
     add_row ("size", size_rows[i].text, i, test_size);
+  for (gsize i = 0; i < G_N_ELEMENTS (strip_rows); i++)
+    add_row ("strip", strip_rows[i].title, i, test_strip);
   g_test_add_func ("/text/escape/any bytes", test_escape_any);
   return g_test_run ();
 }

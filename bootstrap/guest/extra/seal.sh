@@ -198,14 +198,15 @@ if [ -d /run/systemd/system ]; then
   done
 fi
 
-# the shell is busy as long as it has children, and then it has the last word
+# The shell is busy as long as it has children, and then it has the last word; but one that stays must not save it.
 parent=${2%% *}
 tries=0
 while [ -d "/proc/$1" ] && [ $tries -lt 100 ]; do
   tries=$((tries + 1))
   sleep 0.1 2>/dev/null || sleep 1
 done
-while [ $tries -lt 100 ]; do
+tries=0
+while [ $tries -lt 15 ]; do
   busy=""
   read -r children <"/proc/$parent/task/$parent/children" || [ -n "$children" ] || children=""
   for pid in $children; do
