@@ -223,6 +223,7 @@ run_step (Run *run, const char *name, char **ret_output, GError **error)
     return FALSE;
   title = g_strndup (script, strcspn (script, "\n"));
   g_strstrip (g_strdelimit (title, "#", ' '));
+  title[0] = g_ascii_tolower (title[0]);
   return run_script (run, *title ? title : name, script, strlen (script), ret_output, error);
 }
 
