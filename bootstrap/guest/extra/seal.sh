@@ -233,9 +233,11 @@ else
   [ -z "$7" ] || kill -HUP 1
   sleep 0.3 2>/dev/null || sleep 1
 fi
-for pid in $2; do kill -9 "$pid"; done
 round=0
 while [ $round -lt 4 ]; do
+  # all are found before the first is ended: the others lose the terminal with the leader of their session
+  found=""
+  [ $round != 0 ] || found=$2
   for file in /proc/[0-9]*/stat; do
     read -r line <"$file" || continue
     pid=${line%% *} name=${line#*"("} name=${name%")"*}
@@ -248,11 +250,12 @@ while [ $round -lt 4 ]; do
       # a getty that came in place of the shell stays
       case $round$name in
       [1-9]*getty | [1-9]login) ;;
-      *) [ "${12}" = 0 ] || [ "$pid" = $$ ] || kill -9 "$pid" ;;
+      *) [ "${12}" = 0 ] || [ "$pid" = $$ ] || found="$found $pid" ;;
       esac
       ;;
     esac
   done
+  for pid in $found; do kill -9 "$pid"; done
   round=$((round + 1))
   [ $round = 4 ] || sleep 0.25 2>/dev/null || sleep 1
   if [ $round = 1 ] && [ -d /run/systemd/system ]; then
