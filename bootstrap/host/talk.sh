@@ -53,7 +53,7 @@ talk_open_log ()
 # Ends with the stream.
 talk_follow ()
 {
-  local line='' last='' began=$SECONDS shown=$SECONDS terminal=no columns status
+  local line='' part='' last='' began=$SECONDS shown=$SECONDS terminal=no columns status
   # on Ctrl-C it follows to the end what the command still has to say
   trap '' INT
   [[ ! -t 1 || ${TERM:-dumb} == dumb ]] || terminal=yes
@@ -62,6 +62,7 @@ talk_follow ()
   while :; do
     status=0
     IFS= read -r -t 1 line || status=$?
+    line=$part$line part=
     if ((status == 0)); then
       printf '%s\n' "$line" >>"$talk_log"
       # nothing that could move the cursor
@@ -69,6 +70,9 @@ talk_follow ()
     elif ((status <= 128)); then
       [[ -z $line ]] || printf '%s\n' "$line" >>"$talk_log"
       break
+    else
+      # its second is over in the middle of a line
+      part=$line
     fi
     if [[ $terminal == yes ]]; then
       line="      $((SECONDS - began)) s  $last"

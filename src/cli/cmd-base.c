@@ -14,7 +14,7 @@ static struct
   char *image, *suite, *init, *mirror, *pool, *network, *size, *memory;
   int timeout;
   gboolean uefi, emulate, yes;
-} opt;
+} opt = { .timeout = RAMET_TIMEOUT_NOT_GIVEN };
 
 const GOptionEntry ramet_options_base_build[] = {
   { "suite", 0, 0, G_OPTION_ARG_STRING, &opt.suite, "Debian suite; else bookworm", "NAME" },
@@ -45,9 +45,10 @@ ramet_cmd_base_build (RametInvocation *invocation, char **args, GError **error)
   RametBaseOptions options = {
     .name = name, .image = opt.image, .suite = opt.suite, .init = opt.init, .mirror = opt.mirror, .pool = opt.pool,
     .network = opt.network, .memory_bytes = DEFAULT_MEMORY_BYTES, .uefi = opt.uefi, .emulate = opt.emulate,
-    .timeout_s = opt.timeout > 0 ? (guint) opt.timeout : DEFAULT_TIMEOUT_S,
   };
 
+  if (!ramet_parse_timeout (opt.timeout, DEFAULT_TIMEOUT_S, &options.timeout_s, error))
+    return FALSE;
   if (opt.size && !ramet_name_parse_size (opt.size, 1ULL << 30, &options.disk_bytes, error))
     return FALSE;
   if (opt.memory && !ramet_name_parse_size (opt.memory, 1ULL << 20, &options.memory_bytes, error))

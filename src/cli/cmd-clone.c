@@ -16,7 +16,7 @@ static struct
   int timeout;
   gboolean grant, no_bootstrap, no_wait, keep, dry_run, print_xml;
   GPtrArray *extras; /* (element-type RametExtra): packages and scripts in the order given */
-} opt;
+} opt = { .timeout = RAMET_TIMEOUT_NOT_GIVEN };
 
 static gboolean
 on_package (const char *option, const char *value, gpointer data, GError **error)
@@ -115,11 +115,11 @@ parse_options (char **args, RametCloneOptions *ret_options, GError **error)
     .base = args[0], .name = args[1], .shares = (const char *const *) opt.shares,
     .macs = (const char *const *) opt.macs, .ssh_keys = (const char *const *) opt.ssh_keys,
     .user = opt.user, .network = opt.network, .project = opt.project, .pool = opt.pool,
-    .timeout_s = opt.timeout > 0 ? (guint) opt.timeout : RAMET_DEFAULT_TIMEOUT_S,
     .grant = opt.grant, .no_bootstrap = opt.no_bootstrap, .no_wait = opt.no_wait, .keep = opt.keep,
   };
 
   if (!parse_cpus (&options.vcpus, error) ||
+      !ramet_parse_timeout (opt.timeout, RAMET_DEFAULT_TIMEOUT_S, &options.timeout_s, error) ||
       !parse_size ("--memory", opt.memory, 1024 * 1024, 32 * 1024 * 1024, &options.memory_bytes, error) ||
       !parse_size ("--disk-size", opt.disk_size, 1024 * 1024 * 1024, 1, &options.disk_bytes, error))
     return FALSE;

@@ -6,10 +6,12 @@
 #include "operations/lifecycle.h"
 #include "operations/reach.h"
 
+#define WAIT_PATIENCE_S 120
+
 static gboolean opt_force;
 static gboolean opt_yes;
 static gboolean opt_off;
-static int opt_timeout;
+static int opt_timeout = RAMET_TIMEOUT_NOT_GIVEN;
 
 const GOptionEntry ramet_options_stop[] = {
   { "force", 'f', 0, G_OPTION_ARG_NONE, &opt_force, "Pull the plug rather than ask the guest", NULL },
@@ -32,20 +34,28 @@ const GOptionEntry ramet_options_wait[] = {
   G_OPTION_ENTRY_NULL,
 };
 
+/* What is done with each VM, and how. */
+typedef struct
+{
+  RametLifecycleFunc func;
+  RametLifecycleOptions options;
+} Verb;
+
 static gboolean
 call_lifecycle (RametVm *vm, RametTask *task, gpointer data, GError **error)
 {
-  RametLifecycleFunc func = *(RametLifecycleFunc *) data;
-  RametLifecycleOptions options = { .force = opt_force,
-                                    .timeout_s = opt_timeout > 0 ? (guint) opt_timeout : RAMET_STOP_PATIENCE_S };
+  const Verb *verb = data;
 
-  return func (vm, task, &options, error);
+  return verb->func (vm, task, &verb->options, error);
 }
 
 static gboolean
 each_lifecycle (RametInvocation *invocation, char **names, RametLifecycleFunc func, GError **error)
 {
-  return ramet_each_vm (invocation, names, call_lifecycle, &func, error);
+  Verb verb = { func, { .force = opt_force } };
+
+  return ramet_parse_timeout (opt_timeout, RAMET_STOP_PATIENCE_S, &verb.options.timeout_s, error) &&
+         ramet_each_vm (invocation, names, call_lifecycle, &verb, error);
 }
 
 gboolean
@@ -93,7 +103,7 @@ ramet_cmd_autostart (RametInvocation *invocation, char **args, GError **error)
 static gboolean
 wait_for_one (RametVm *vm, RametTask *task, gpointer data, GError **error)
 {
-  gint64 patience_s = opt_timeout > 0 ? opt_timeout : 120;
+  gint64 patience_s = *(guint *) data;
   g_autofree char *address = NULL;
   RametReachBy by;
 
@@ -106,7 +116,10 @@ wait_for_one (RametVm *vm, RametTask *task, gpointer data, GError **error)
 gboolean
 ramet_cmd_wait (RametInvocation *invocation, char **args, GError **error)
 {
-  return ramet_each_vm (invocation, args, wait_for_one, NULL, error);
+  guint patience_s = 0;
+
+  return ramet_parse_timeout (opt_timeout, WAIT_PATIENCE_S, &patience_s, error) &&
+         ramet_each_vm (invocation, args, wait_for_one, &patience_s, error);
 }
 
 static gboolean

@@ -13,7 +13,7 @@
 
 #define SSH_PATIENCE_S 120
 
-static int opt_timeout;
+static int opt_timeout = RAMET_TIMEOUT_NOT_GIVEN;
 static gboolean opt_check;
 
 const GOptionEntry ramet_options_ssh[] = {
@@ -83,11 +83,14 @@ static gboolean
 wait_for_ssh (RametInvocation *invocation, RametVm *vm, GError **error)
 {
   g_autoptr (RametTask) task = ramet_task_new (ramet_vm_get_name (vm), invocation->cancellable);
-  gint64 patience_s = opt_timeout > 0 ? opt_timeout : SSH_PATIENCE_S;
-  gint64 deadline_us = g_get_monotonic_time () + patience_s * G_USEC_PER_SEC;
   g_autofree char *address = NULL;
+  guint patience_s = 0;
+  gint64 deadline_us;
   RametReachBy by;
 
+  if (!ramet_parse_timeout (opt_timeout, SSH_PATIENCE_S, &patience_s, error))
+    return FALSE;
+  deadline_us = g_get_monotonic_time () + (gint64) patience_s * G_USEC_PER_SEC;
   return ramet_reach_find (vm, task, deadline_us, &address, &by, error) &&
          ramet_ssh_banner (task, address, RAMET_SSH_PORT, deadline_us, error);
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli/commands.h"
+#include "core/error.h"
 
 #define CONNECTS RAMET_COMMAND_CONNECTS
 #define JSON RAMET_COMMAND_JSON
@@ -55,6 +56,20 @@ const RametCommand ramet_commands[] = {
 };
 
 const gsize ramet_n_commands = G_N_ELEMENTS (ramet_commands);
+
+/** ramet_parse_timeout: @given is the value of a --timeout, in seconds, or RAMET_TIMEOUT_NOT_GIVEN */
+gboolean
+ramet_parse_timeout (int given, guint default_s, guint *ret_timeout_s, GError **error)
+{
+  if (given <= 0 && given != RAMET_TIMEOUT_NOT_GIVEN)
+    {
+      ramet_error_set (error, RAMET_ERROR_USAGE, "--timeout takes a number of seconds above 0, not %d", given);
+      ramet_error_hint (error, "leave it out to wait for %u", default_s);
+      return FALSE;
+    }
+  *ret_timeout_s = given > 0 ? (guint) given : default_s;
+  return TRUE;
+}
 
 /**
  * ramet_command_find:

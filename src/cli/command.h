@@ -41,5 +41,8 @@ typedef struct
 extern const RametCommand ramet_commands[];
 extern const gsize ramet_n_commands;
 
+#define RAMET_TIMEOUT_NOT_GIVEN G_MININT /* what an option's variable holds at first */
+
+gboolean ramet_parse_timeout (int given, guint default_s, guint *ret_timeout_s, GError **error);
 const RametCommand *ramet_command_find (char **words, int *ret_n_words);
 void ramet_print_help (void);

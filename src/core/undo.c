@@ -55,18 +55,37 @@ ramet_undo_commit (RametUndo *undo)
   g_array_set_size (undo->inverses, 0);
 }
 
-/** ramet_undo_free: unwinds what was not committed; an inverse that fails is told, and the rest goes on */
-void
-ramet_undo_free (RametUndo *undo)
+/**
+ * ramet_undo_unwind:
+ *
+ * Takes back what was not committed, the last step first; an inverse that fails is told, and the rest goes on.
+ *
+ * Returns: %TRUE if nothing is left
+ */
+gboolean
+ramet_undo_unwind (RametUndo *undo)
 {
+  gboolean clean = TRUE;
+
   for (guint i = undo->inverses->len; i-- > 0;)
     {
       Inverse *inverse = &g_array_index (undo->inverses, Inverse, i);
       g_autoptr (GError) error = NULL;
 
-      if (!inverse->func (inverse->data, &error))
-        g_warning ("could not %s: %s", inverse->what, error ? error->message : "unknown error");
+      if (inverse->func (inverse->data, &error))
+        continue;
+      g_warning ("could not %s: %s", inverse->what, error ? error->message : "unknown error");
+      clean = FALSE;
     }
+  g_array_set_size (undo->inverses, 0);
+  return clean;
+}
+
+/** ramet_undo_free: unwinds first */
+void
+ramet_undo_free (RametUndo *undo)
+{
+  ramet_undo_unwind (undo);
   g_array_unref (undo->inverses);
   g_free (undo);
 }

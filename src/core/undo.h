@@ -12,6 +12,7 @@ typedef gboolean (*RametUndoFunc) (gpointer data, GError **error);
 RametUndo *ramet_undo_new (void);
 void ramet_undo_push (RametUndo *undo, const char *what, RametUndoFunc func, gpointer data, GDestroyNotify destroy);
 void ramet_undo_commit (RametUndo *undo);
+gboolean ramet_undo_unwind (RametUndo *undo);
 void ramet_undo_free (RametUndo *undo);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (RametUndo, ramet_undo_free)

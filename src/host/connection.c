@@ -64,7 +64,7 @@ ramet_libvirt_error (GError **error, const char *format, ...)
   va_start (args, format);
   what = g_strdup_vprintf (format, args);
   va_end (args);
-  reason = ramet_text_escape (why && why->message ? why->message : "no reason given", -1);
+  reason = ramet_text_escape (why && why->message ? why->message : "libvirt gave no reason; was its connection lost?", -1);
   ramet_error_set (error, why ? code_of (why) : RAMET_ERROR_FAILED, "%s: %s", what, reason);
 }
 

@@ -9,8 +9,13 @@
 
 #define SYNC_INTERVAL_US (400 * G_TIME_SPAN_MILLISECOND) /* while the guest prints something new */
 #define QUIET_SYNC_INTERVAL_US (3 * G_TIME_SPAN_SECOND)  /* while it does not: a kernel takes no input yet */
+/* What a guest does not read fills its pty, on which libvirtd would block, and with it the whole connection. */
+#define MAX_QUIET_SYNCS 4
+#define MAX_SYNCS 150
 #define LOADER_PATIENCE_US (20 * G_TIME_SPAN_SECOND)
 #define PUT_PATIENCE_US (120 * G_TIME_SPAN_SECOND)
+#define PROBE_INTERVAL_MS 400
+#define SILENCE_US (2500 * G_TIME_SPAN_MILLISECOND)
 #define MAX_TRIES 3
 #define CHUNK_BYTES 24576
 #define MAX_OUTPUT_BYTES (2 * 1024 * 1024) /* the runner keeps 1 MiB of a step's output */
@@ -37,9 +42,13 @@ struct _RametConsole
   gboolean lost;
   gboolean syncing;
   gboolean shows; /* what the guest prints is of interest now: it boots, or a step runs */
+  gboolean loaded; /* the runner has answered: nobody else writes to the line now */
   gboolean met; /* a shell has answered: from now on a reboot is the end */
   char *panic;  /* the kernel's last words, escaped */
   guint sequence;
+  guint probe_timer;     /* GSource id, or 0 */
+  guint probe_sequence;
+  gint64 answered_us;    /* when a probe was answered last; at first, when probing began */
 };
 
 static void
@@ -155,10 +164,13 @@ on_frame (const RametFrame *frame, gpointer data)
   console->answered = TRUE;
 }
 
+/* Before the runner is there, the echo and the kernel share the line: what they damage is asked for again. */
 static void
 on_forged (gpointer data)
 {
-  ((RametConsole *) data)->forged = TRUE;
+  RametConsole *console = data;
+
+  console->forged = console->loaded;
 }
 
 static char *
@@ -212,6 +224,7 @@ ramet_console_open (RametDomain *domain, RametTask *task, GError **error)
 void
 ramet_console_free (RametConsole *console)
 {
+  g_clear_handle_id (&console->probe_timer, g_source_remove);
   if (console->parser)
     {
       drop_stream (console);
@@ -277,13 +290,15 @@ await_answer (RametConsole *console, guint sequence, gint64 deadline_us, const c
 
 /* Whether it is time for the next sync line: each time the guest has gone on, and now and then when it is silent. */
 static gboolean
-wants_sync (RametConsole *console, gint64 last_us)
+wants_sync (RametConsole *console, gint64 last_us, guint n_sent, guint *n_quiet)
 {
-  gint64 now_us = g_get_monotonic_time ();
-  gint64 interval_us = console->heard_us > last_us ? SYNC_INTERVAL_US : QUIET_SYNC_INTERVAL_US;
+  gboolean heard = console->heard_us > last_us;
+  gint64 interval_us = heard ? SYNC_INTERVAL_US : QUIET_SYNC_INTERVAL_US;
 
-  /* a guest that reads nothing yet is sent no more than its serial port holds */
-  return now_us >= last_us + interval_us && console->unsent->len == 0;
+  if (g_get_monotonic_time () < last_us + interval_us || console->unsent->len > 0 || n_sent >= MAX_SYNCS)
+    return FALSE;
+  *n_quiet = heard ? 0 : *n_quiet + 1;
+  return *n_quiet <= MAX_QUIET_SYNCS;
 }
 
 /* Types sync lines until a shell answers one of them. */
@@ -291,6 +306,7 @@ static gboolean
 synchronise (RametConsole *console, gint64 deadline_us, GError **error)
 {
   guint sequence = FIRST_SYNC_SEQUENCE;
+  guint n_quiet = 0;
   gint64 last_us = 0;
 
   console->answered = FALSE;
@@ -300,7 +316,7 @@ synchronise (RametConsole *console, gint64 deadline_us, GError **error)
     {
       g_autoptr (GError) why = NULL;
 
-      if (wants_sync (console, last_us))
+      if (wants_sync (console, last_us, sequence - FIRST_SYNC_SEQUENCE, &n_quiet))
         {
           g_autofree char *line = ramet_frame_sync_line (console->nonce, sequence++);
 
@@ -373,7 +389,10 @@ ramet_console_meet (RametConsole *console, const char *runner, gint64 deadline_u
       if (!synchronise (console, deadline_us, &why))
         break;
       if (load_runner (console, runner, &started, &why) && started)
-        return TRUE;
+        {
+          console->loaded = TRUE;
+          return TRUE;
+        }
       if (why && !g_error_matches (why, RAMET_ERROR, RAMET_ERROR_TIMEOUT))
         break;
     }
@@ -443,6 +462,43 @@ ramet_console_set_environment (RametConsole *console, const char *const *pairs, 
 }
 
 /**
+ * ramet_console_put_files:
+ * @pairs: names of letters, digits, '.' and '-', each followed by its text, which ends in a line end; %NULL-terminated
+ */
+gboolean
+ramet_console_put_files (RametConsole *console, const char *const *pairs, gint64 deadline_us, GError **error)
+{
+  g_autoptr (GString) payload = g_string_new (NULL);
+
+  for (; pairs[0]; pairs += 2)
+    g_string_append_printf (payload, "%s %s\n%s", console->nonce, pairs[0], pairs[1]);
+  return put (console, payload->str, payload->len, deadline_us, error) &&
+         request (console, "files", deadline_us, "the guest to take the steps", error);
+}
+
+static gboolean
+run_request (RametConsole *console, const char *verb, gint64 deadline_us, guint *ret_status, char **ret_output,
+             GError **error)
+{
+  if (!request (console, verb, deadline_us, "a step in the guest to end", error))
+    return FALSE;
+  *ret_status = console->answer.status;
+  if (ret_output)
+    *ret_output = g_strndup (console->output->str, console->output->len);
+  return TRUE;
+}
+
+/** ramet_console_run_file: runs what was put as @name before; else as ramet_console_run() */
+gboolean
+ramet_console_run_file (RametConsole *console, const char *name, gint64 deadline_us, guint *ret_status,
+                        char **ret_output, GError **error)
+{
+  g_autofree char *verb = g_strdup_printf ("run %s", name);
+
+  return run_request (console, verb, deadline_us, ret_status, ret_output, error);
+}
+
+/**
  * ramet_console_run:
  * @script: run by the guest's sh as root, in /, with nothing on its standard input; @length in bytes
  * @deadline_us: monotonic time in microseconds
@@ -457,31 +513,65 @@ gboolean
 ramet_console_run (RametConsole *console, const char *script, gsize length, gint64 deadline_us, guint *ret_status,
                    char **ret_output, GError **error)
 {
-  if (!put (console, script, length, deadline_us, error) ||
-      !request (console, "run", deadline_us, "a step in the guest to end", error))
-    return FALSE;
-  *ret_status = console->answer.status;
-  if (ret_output)
-    *ret_output = g_strndup (console->output->str, console->output->len);
-  return TRUE;
+  return put (console, script, length, deadline_us, error) &&
+         run_request (console, "run", deadline_us, ret_status, ret_output, error);
+}
+
+static gboolean
+on_probe (gpointer data)
+{
+  RametConsole *console = data;
+
+  if (console->answered)
+    console->answered_us = g_get_monotonic_time ();
+  console->answered = FALSE;
+  if (console->unsent->len == 0 && console->probe_sequence < FIRST_SYNC_SEQUENCE + MAX_SYNCS)
+    {
+      g_autofree char *line = ramet_frame_sync_line (console->nonce, console->probe_sequence++);
+
+      send_text (console, line);
+    }
+  return G_SOURCE_CONTINUE;
 }
 
 /**
- * ramet_console_answers_root:
- * @patience_ms: how long to try
- * @ret_answers: (out): whether a shell runs what is typed on this console without a login
+ * ramet_console_leave:
+ *
+ * Ends the runner and, while the main loop runs, tries from then on whether a shell answers in its place.
+ */
+void
+ramet_console_leave (RametConsole *console)
+{
+  send_text (console, "0 quit\n");
+  console->loaded = FALSE;
+  console->syncing = TRUE;
+  console->answered = FALSE;
+  console->answered_us = g_get_monotonic_time ();
+  console->probe_sequence = FIRST_SYNC_SEQUENCE;
+  console->probe_timer = g_timeout_add (PROBE_INTERVAL_MS, on_probe, console);
+}
+
+/**
+ * ramet_console_check_silent:
+ * @deadline_us: monotonic time in microseconds; a shell that is being ended may answer until then
+ * @ret_silent: (out): whether nothing has answered for two seconds and more, in which several sync lines were typed
+ *
+ * To be called some time after ramet_console_leave(): a shell runs what is typed on this console without a login, or
+ * none does.
  */
 gboolean
-ramet_console_answers_root (RametConsole *console, guint patience_ms, gboolean *ret_answers, GError **error)
+ramet_console_check_silent (RametConsole *console, gint64 deadline_us, gboolean *ret_silent, GError **error)
 {
-  g_autoptr (GError) why = NULL;
-  gboolean answers = synchronise (console, g_get_monotonic_time () + patience_ms * G_TIME_SPAN_MILLISECOND, &why);
-
-  if (!answers && !g_error_matches (why, RAMET_ERROR, RAMET_ERROR_TIMEOUT))
+  while (g_get_monotonic_time () < console->answered_us + SILENCE_US)
     {
-      g_propagate_error (error, g_steal_pointer (&why));
-      return FALSE;
+      if (g_get_monotonic_time () >= deadline_us)
+        {
+          *ret_silent = FALSE;
+          return TRUE;
+        }
+      if (!check_alive (console, error) || !ramet_task_sleep (console->task, PROBE_INTERVAL_MS, error))
+        return FALSE;
     }
-  *ret_answers = answers;
-  return TRUE;
+  *ret_silent = TRUE;
+  return check_alive (console, error);
 }

@@ -191,8 +191,6 @@ read_head (RametConnection *connection, const char *path, guint8 *buffer, RametI
 static gboolean
 check_header (const RametDiskHeader *header, const char *path, const char *declared, GError **error)
 {
-  if (g_strcmp0 (declared, "raw") == 0)
-    return TRUE;
   if (declared && !g_str_equal (declared, header->format))
     {
       ramet_error_set (error, RAMET_ERROR_REFUSED, "'%s' is declared as %s and is %s", path, declared, header->format);
@@ -215,7 +213,10 @@ check_header (const RametDiskHeader *header, const char *path, const char *decla
   return FALSE;
 }
 
-/* One link of the chain. A declared raw is raw whatever it looks like: a guest can write any header into its disk. */
+/*
+ * One link of the chain. What is declared as raw and looks like another format is refused too: either the declaration is
+ * wrong, or a guest has written that header into its disk to be handed a file of the host.
+ */
 static RametImage *
 inspect_one (RametConnection *connection, const char *path, const char *declared, char **ret_backing_format,
              GError **error)

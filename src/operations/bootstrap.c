@@ -16,7 +16,7 @@
 
 #define SEED_BYTES 64
 #define FIRST_STEP_WITH_NETWORK "40" /* what is numbered lower gives the guest its own identity */
-#define SEAL_CHECK_MS 2500
+#define SEAL_PATIENCE_US (30 * G_TIME_SPAN_SECOND) /* for a slow guest to end its root shell */
 #define MAX_SCRIPT_BYTES (16 * 1024 * 1024)
 
 RametExtra *
@@ -64,10 +64,11 @@ typedef struct
   RametTask *task;
   RametConsole *console;
   const RametBootstrap *bootstrap;
+  GHashTable *steps; /* name → text of the scripts in bootstrap/guest and its folder extra */
   gint64 deadline_us;
 } Run;
 
-/** read_data: (transfer full): a file below ramet's data */
+/* read_data: (transfer full): a file below ramet's data */
 static char *
 read_data (const char *name, GError **error)
 {
@@ -88,11 +89,11 @@ compare_strings (gconstpointer a, gconstpointer b)
   return strcmp (*(char **) a, *(char **) b);
 }
 
-/** list_steps: (transfer full) (element-type utf8): file names, in the order they run in */
+/** list_steps: (transfer full) (element-type utf8): names of the scripts in a folder of ramet's data, in order */
 static GPtrArray *
-list_steps (GError **error)
+list_steps (const char *folder, GError **error)
 {
-  g_autofree char *path = ramet_paths_data ("bootstrap/guest");
+  g_autofree char *path = ramet_paths_data (folder);
   g_autoptr (GDir) dir = g_dir_open (path, 0, error);
   GPtrArray *steps;
   const char *name;
@@ -105,19 +106,6 @@ list_steps (GError **error)
       g_ptr_array_add (steps, g_strdup (name));
   g_ptr_array_sort (steps, compare_strings);
   return steps;
-}
-
-static char *
-random_hex (gsize n_bytes)
-{
-  g_autofree guint8 *bytes = g_malloc (n_bytes);
-  GString *hex = g_string_new (NULL);
-
-  if (getrandom (bytes, n_bytes, 0) != (gssize) n_bytes)
-    g_error ("the kernel gives no random bytes");
-  for (gsize i = 0; i < n_bytes; i++)
-    g_string_append_printf (hex, "%02x", bytes[i]);
-  return g_string_free (hex, FALSE);
 }
 
 static char *
@@ -153,11 +141,20 @@ time_zone (void)
   return g_strdup (name ? name + strlen ("/zoneinfo/") : "");
 }
 
+/* The VM's UUID without its hyphens: what systemd takes by itself where it finds none, so it need not change later. */
+static char *
+machine_id_of (const char *uuid)
+{
+  g_auto (GStrv) parts = g_strsplit (uuid, "-", -1);
+
+  return g_strjoinv ("", parts);
+}
+
 static gboolean
 set_environment (Run *run, GError **error)
 {
   const RametBootstrap *bootstrap = run->bootstrap;
-  g_autofree char *machine_id = random_hex (16);
+  g_autofree char *machine_id = machine_id_of (bootstrap->uuid);
   g_autofree char *seed = random_base64 (SEED_BYTES);
   g_autofree char *shares = share_lines (bootstrap->shares);
   g_autofree char *uid = g_strdup_printf ("%u", bootstrap->uid);
@@ -168,7 +165,7 @@ set_environment (Run *run, GError **error)
     "RAMET_NEW_IDENTITY", "1",                 "RAMET_USER",       bootstrap->user, "RAMET_UID", uid,
     "RAMET_GID",          gid,                 "RAMET_USER_GECOS", bootstrap->gecos,
     "RAMET_SSH_KEYS",     bootstrap->ssh_keys, "RAMET_SHARES",     shares,     "RAMET_TIMEZONE", zone,
-    "RAMET_PACKAGES",     "",                  NULL,
+    "RAMET_PACKAGES",     "",                  "RAMET_GROW",       bootstrap->must_grow ? "1" : "", NULL,
   };
 
   return ramet_console_set_environment (run->console, pairs, run->deadline_us, error);
@@ -185,52 +182,106 @@ last_line (const char *output)
   return ramet_text_clip (safe, 200);
 }
 
-/* @title names the step for people: "--run setup.sh". */
+/* What every step ends in; @title names it for people: "--run setup.sh". */
 static gboolean
-run_script (Run *run, const char *title, const char *script, gsize length, char **ret_output, GError **error)
+finish_step (Run *run, const char *title, guint status, const char *output, gint64 since_us, GError **error)
+{
+  g_autofree char *line = NULL;
+
+  ramet_task_log (run->task, "-- status %u after %" G_GINT64_FORMAT " ms", status,
+                  (g_get_monotonic_time () - since_us) / 1000);
+  if (status == 0)
+    return TRUE;
+  line = last_line (output);
+  ramet_error_set (error, RAMET_ERROR_FAILED, "in the guest '%s', the step '%s' failed with status %u%s%s",
+                   run->bootstrap->name, title, status, *line ? ": " : "", line);
+  return FALSE;
+}
+
+static gboolean
+run_script (Run *run, const char *title, const RametExtra *extra, GError **error)
 {
   gint64 since_us = g_get_monotonic_time ();
   g_autofree char *output = NULL;
   guint status = 0;
 
   ramet_task_step (run->task, "%s", title);
-  if (!ramet_console_run (run->console, script, length, run->deadline_us, &status, &output, error))
-    return FALSE;
-  ramet_task_log (run->task, "-- status %u after %" G_GINT64_FORMAT " ms", status,
-                  (g_get_monotonic_time () - since_us) / 1000);
-  if (status != 0)
-    {
-      g_autofree char *line = last_line (output);
+  return ramet_console_run (run->console, extra->script, extra->script_length, run->deadline_us, &status, &output,
+                            error) &&
+         finish_step (run, title, status, output, since_us, error);
+}
 
-      ramet_error_set (error, RAMET_ERROR_FAILED, "in the guest '%s', the step '%s' failed with status %u%s%s",
-                       run->bootstrap->name, title, status, *line ? ": " : "", line);
-      return FALSE;
-    }
+/** title_of: (transfer full): the first line of a step, "# Ensures …", as people read it */
+static char *
+title_of (const char *script)
+{
+  char *title = g_strndup (script, strcspn (script, "\n"));
+
+  g_strstrip (g_strdelimit (title, "#", ' '));
+  title[0] = g_ascii_tolower (title[0]);
+  return title;
+}
+
+/* A file of bootstrap/guest, which put_steps() has sent. */
+static gboolean
+run_step (Run *run, const char *name, char **ret_output, GError **error)
+{
+  g_autofree char *title = title_of (g_hash_table_lookup (run->steps, name));
+  gint64 since_us = g_get_monotonic_time ();
+  g_autofree char *output = NULL;
+  guint status = 0;
+
+  ramet_task_step (run->task, "%s", title);
+  if (!ramet_console_run_file (run->console, name, run->deadline_us, &status, &output, error) ||
+      !finish_step (run, title, status, output, since_us, error))
+    return FALSE;
   if (ret_output)
     *ret_output = g_steal_pointer (&output);
   return TRUE;
 }
 
-/* A file of bootstrap/guest. Its first line, "# Ensures …", is its title. */
 static gboolean
-run_step (Run *run, const char *name, char **ret_output, GError **error)
+read_steps (Run *run, const char *folder, GError **error)
 {
-  g_autofree char *path = g_build_filename ("bootstrap/guest", name, NULL);
-  g_autofree char *script = read_data (path, error);
-  g_autofree char *title = NULL;
+  g_autoptr (GPtrArray) names = list_steps (folder, error);
 
-  if (script == NULL)
+  for (guint i = 0; names && i < names->len; i++)
+    {
+      g_autofree char *path = g_build_filename (folder, g_ptr_array_index (names, i), NULL);
+      char *text = read_data (path, error);
+
+      if (text == NULL)
+        return FALSE;
+      g_hash_table_insert (run->steps, g_strdup (g_ptr_array_index (names, i)), text);
+    }
+  return names != NULL;
+}
+
+/* All of them in one go: each round trip to an emulated guest costs more than most steps. */
+static gboolean
+put_steps (Run *run, GError **error)
+{
+  g_autoptr (GPtrArray) pairs = g_ptr_array_new ();
+  GHashTableIter iter;
+  gpointer name;
+  gpointer text;
+
+  if (!read_steps (run, "bootstrap/guest", error) || !read_steps (run, "bootstrap/guest/extra", error))
     return FALSE;
-  title = g_strndup (script, strcspn (script, "\n"));
-  g_strstrip (g_strdelimit (title, "#", ' '));
-  title[0] = g_ascii_tolower (title[0]);
-  return run_script (run, *title ? title : name, script, strlen (script), ret_output, error);
+  g_hash_table_iter_init (&iter, run->steps);
+  while (g_hash_table_iter_next (&iter, &name, &text))
+    {
+      g_ptr_array_add (pairs, name);
+      g_ptr_array_add (pairs, text);
+    }
+  g_ptr_array_add (pairs, NULL);
+  return ramet_console_put_files (run->console, (const char *const *) pairs->pdata, run->deadline_us, error);
 }
 
 static gboolean
 run_steps (Run *run, GError **error)
 {
-  g_autoptr (GPtrArray) steps = list_steps (error);
+  g_autoptr (GPtrArray) steps = list_steps ("bootstrap/guest", error);
   gboolean link_down = run->bootstrap->link_down;
 
   if (steps == NULL)
@@ -268,7 +319,7 @@ run_extras (Run *run, GError **error)
           g_autofree char *title = g_strdup_printf ("--run %s", extra->script_name);
           g_autofree char *safe = ramet_text_escape (title, -1);
 
-          if (!run_script (run, safe, extra->script, extra->script_length, NULL, error))
+          if (!run_script (run, safe, extra, error))
             return FALSE;
           continue;
         }
@@ -276,33 +327,10 @@ run_extras (Run *run, GError **error)
         g_string_append_printf (packages, " %s", ((RametExtra *) g_ptr_array_index (extras, i + 1))->package);
       if (!ramet_console_set_environment (run->console, (const char *[]){ "RAMET_PACKAGES", packages->str, NULL },
                                           run->deadline_us, error) ||
-          !run_step (run, "extra/install-packages.sh", NULL, error))
+          !run_step (run, "install-packages.sh", NULL, error))
         return FALSE;
     }
   return TRUE;
-}
-
-/* Ends the root console, and looks from outside whether anything still answers there. */
-static gboolean
-seal (Run *run, GError **error)
-{
-  g_autofree char *script = read_data ("bootstrap/guest/extra/seal.sh", error);
-  gboolean answers = TRUE;
-
-  if (script == NULL || !run_step (run, "extra/seal.sh", NULL, error))
-    return FALSE;
-  ramet_task_step (run->task, "checking that the console is closed");
-  g_clear_pointer (&run->console, ramet_console_free);
-  /* the shell that ran the step is ended just after its closing frame */
-  if (!ramet_task_sleep (run->task, 700, error))
-    return FALSE;
-  run->console = ramet_console_open (run->domain, run->task, error);
-  if (run->console == NULL || !ramet_console_answers_root (run->console, SEAL_CHECK_MS, &answers, error))
-    return FALSE;
-  if (answers)
-    ramet_error_set (error, RAMET_ERROR_REFUSED, "a root shell still answers on the console of '%s'",
-                     run->bootstrap->name);
-  return !answers;
 }
 
 static gboolean
@@ -322,8 +350,8 @@ run_all (Run *run, char **ret_host_keys, GError **error)
   g_autofree char *report = NULL;
   g_autofree char *keys = NULL;
 
-  if (!meet (run, error) || !set_environment (run, error) || !run_steps (run, error) || !run_extras (run, error) ||
-      !run_step (run, "extra/report.sh", &report, error))
+  if (!meet (run, error) || !set_environment (run, error) || !put_steps (run, error) || !run_steps (run, error) ||
+      !run_extras (run, error) || !run_step (run, "report.sh", &report, error))
     return FALSE;
   keys = ramet_ssh_parse_host_keys (report);
   if (keys == NULL)
@@ -331,10 +359,46 @@ run_all (Run *run, char **ret_host_keys, GError **error)
       ramet_error_set (error, RAMET_ERROR_FAILED, "the guest '%s' told no ssh host key", run->bootstrap->name);
       return FALSE;
     }
-  if (!seal (run, error))
+  /* the shell that runs this step is ended just after its closing frame */
+  if (!run_step (run, "seal.sh", NULL, error))
     return FALSE;
+  ramet_console_leave (run->console);
   *ret_host_keys = g_steal_pointer (&keys);
   return TRUE;
+}
+
+struct _RametSeal
+{
+  RametTask *task;
+  RametConsole *console;
+  char *name;
+};
+
+void
+ramet_seal_free (RametSeal *seal)
+{
+  ramet_console_free (seal->console);
+  g_free (seal->name);
+  g_free (seal);
+}
+
+/**
+ * ramet_seal_check:
+ * @error: RAMET_ERROR_REFUSED if a root shell still answers on the console
+ *
+ * Waits until the console has been silent long enough, while it was tried again and again.
+ */
+gboolean
+ramet_seal_check (RametSeal *seal, GError **error)
+{
+  gboolean silent = FALSE;
+
+  ramet_task_step (seal->task, "checking that the console is closed");
+  if (!ramet_console_check_silent (seal->console, g_get_monotonic_time () + SEAL_PATIENCE_US, &silent, error))
+    return FALSE;
+  if (!silent)
+    ramet_error_set (error, RAMET_ERROR_REFUSED, "a root shell still answers on the console of '%s'", seal->name);
+  return silent;
 }
 
 /**
@@ -342,22 +406,27 @@ run_all (Run *run, char **ret_host_keys, GError **error)
  * @domain: just started, from a base with a root console
  * @deadline_us: monotonic time in microseconds, for all of it
  * @ret_host_keys: (out): the guest's ssh host keys, "TYPE BASE64" lines
+ * @ret_seal: (out): for ramet_seal_check(), which may wait until there is nothing else to wait for
  *
  * Runs the steps of bootstrap/guest in the order of their names, then the user's own, then seals the console.
  */
 gboolean
 ramet_bootstrap_run (RametDomain *domain, RametTask *task, const RametBootstrap *bootstrap, gint64 deadline_us,
-                     char **ret_host_keys, GError **error)
+                     char **ret_host_keys, RametSeal **ret_seal, GError **error)
 {
-  Run run = { domain, task, NULL, bootstrap, deadline_us };
-  gboolean done;
+  g_autoptr (GHashTable) steps = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
+  g_autoptr (RametConsole) console = ramet_console_open (domain, task, error);
+  Run run = { domain, task, console, bootstrap, steps, deadline_us };
+  RametSeal *seal;
 
-  run.console = ramet_console_open (domain, task, error);
-  if (run.console == NULL)
+  if (console == NULL || !run_all (&run, ret_host_keys, error))
     return FALSE;
-  done = run_all (&run, ret_host_keys, error);
-  g_clear_pointer (&run.console, ramet_console_free);
-  return done;
+  seal = g_new0 (RametSeal, 1);
+  seal->task = task;
+  seal->console = g_steal_pointer (&console);
+  seal->name = g_strdup (bootstrap->name);
+  *ret_seal = seal;
+  return TRUE;
 }
 
 /** ramet_bootstrap_probe: whether a guest that was just started comes to offer a root console */
@@ -365,7 +434,7 @@ gboolean
 ramet_bootstrap_probe (RametDomain *domain, RametTask *task, gint64 deadline_us, GError **error)
 {
   g_autoptr (RametConsole) console = ramet_console_open (domain, task, error);
-  Run run = { domain, task, console, NULL, deadline_us };
+  Run run = { domain, task, console, NULL, NULL, deadline_us };
 
   return console && meet (&run, error);
 }

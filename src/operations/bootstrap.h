@@ -25,6 +25,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (RametExtra, ramet_extra_free)
 typedef struct
 {
   const char *name;
+  const char *uuid;
   const char *user;
   guint uid;
   guint gid;
@@ -33,8 +34,16 @@ typedef struct
   GPtrArray *shares;    /* (element-type RametShare) */
   GPtrArray *extras;    /* (element-type RametExtra) */
   gboolean link_down;   /* the links are down and come up once the identity is new */
+  gboolean must_grow;   /* the root filesystem is to fill a disk that was made larger */
 } RametBootstrap;
 
+/* A console that was closed for good, and is being tried from outside. */
+typedef struct _RametSeal RametSeal;
+
 gboolean ramet_bootstrap_run (RametDomain *domain, RametTask *task, const RametBootstrap *bootstrap,
-                              gint64 deadline_us, char **ret_host_keys, GError **error);
+                              gint64 deadline_us, char **ret_host_keys, RametSeal **ret_seal, GError **error);
+gboolean ramet_seal_check (RametSeal *seal, GError **error);
+void ramet_seal_free (RametSeal *seal);
 gboolean ramet_bootstrap_probe (RametDomain *domain, RametTask *task, gint64 deadline_us, GError **error);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (RametSeal, ramet_seal_free)

@@ -18,6 +18,7 @@ typedef struct
   RametTask *task;
   RametUndo *undo;
   RametDomain *domain;
+  RametSeal *seal; /* once the console is closed */
   gint64 deadline_us;
 } Make;
 
@@ -216,19 +217,20 @@ bootstrap (Make *make, GError **error)
 {
   RametClonePlan *plan = make->plan;
   RametBootstrap steps = {
-    .name = plan->options->name, .user = plan->user, .uid = plan->uid, .gid = plan->gid, .gecos = plan->gecos,
+    .name = plan->options->name, .uuid = plan->identity->uuid, .user = plan->user, .uid = plan->uid, .gid = plan->gid, .gecos = plan->gecos,
     .ssh_keys = plan->ssh_keys, .shares = plan->identity->shares, .extras = plan->options->extras,
-    .link_down = plan->identity->link_down,
+    .link_down = plan->identity->link_down, .must_grow = plan->options->disk_bytes > 0,
   };
 
   return ramet_bootstrap_run (make->domain, make->task, &steps, make->deadline_us, &plan->metadata->host_keys,
-                              error) &&
-         set_state (make, RAMET_STATE_READY, error);
+                              &make->seal, error) &&
+         ramet_domain_set_metadata (make->domain, plan->metadata, error);
 }
 
 static gboolean
 open_made (Make *make, GError **error)
 {
+  g_clear_pointer (&make->plan->vm, ramet_vm_free);
   make->plan->vm = ramet_vm_open (make->plan->connection, make->plan->options->name, error);
   return make->plan->vm != NULL;
 }
@@ -246,32 +248,53 @@ wait_for_it (Make *make, char **ret_address, GError **error)
   return TRUE;
 }
 
+/* The name is ours by now: of several who want it at once, only one writes its log. */
+static void
+open_log (Make *make)
+{
+  g_autofree char *log = ramet_paths_log (make->plan->options->name);
+  g_autoptr (GError) why = NULL;
+
+  if (!make->plan->options->no_bootstrap && !ramet_task_open_log (make->task, log, &why))
+    ramet_task_warn (make->task, "%s", why->message);
+}
+
 static gboolean
 make_all (Make *make, char **ret_address, GError **error)
 {
   const RametCloneOptions *options = make->plan->options;
 
-  if (!define (make, error) || !ramet_task_check (make->task, error) || !create_volumes (make, error) ||
+  if (!define (make, error))
+    return FALSE;
+  open_log (make);
+  if (!ramet_task_check (make->task, error) || !create_volumes (make, error) ||
       !copy_nvram (make, error) || !grant_access (make, error) || !ramet_task_check (make->task, error))
     return FALSE;
   if (options->no_bootstrap)
     return set_state (make, RAMET_STATE_RAW, error) && open_made (make, error);
   if (!start (make, error) || !bootstrap (make, error))
     return FALSE;
-  return options->no_wait ? open_made (make, error) : wait_for_it (make, ret_address, error);
+  /* the console is tried from outside all the while */
+  if (!options->no_wait && !wait_for_it (make, ret_address, error))
+    return FALSE;
+  return ramet_seal_check (make->seal, error) && set_state (make, RAMET_STATE_READY, error) &&
+         open_made (make, error);
 }
 
 static void
-tell_what_is_left (Make *make, GError **error)
+tell_what_is_left (Make *make, gboolean clean, GError **error)
 {
   const char *log = ramet_task_get_log (make->task);
   const char *name = make->plan->options->name;
 
-  if (make->domain == NULL || error == NULL || *error == NULL)
+  if (make->domain == NULL || *error == NULL)
     return;
   if (make->plan->options->keep)
     ramet_error_hint (error, "'%s' is kept as it is: 'virsh console %s' looks inside, 'ramet remove %s' clears it%s%s",
                       name, name, name, log ? "; its log: " : "", log ? log : "");
+  else if (!clean)
+    ramet_error_hint (error, "not all could be taken back: 'ramet remove %s' clears what is left%s%s", name,
+                      log ? "; its log: " : "", log ? log : "");
   else if (ramet_error_get_hint (*error) == NULL && log)
     ramet_error_hint (error, "nothing is left of '%s' but its log: %s", name, log);
   else if (log)
@@ -286,8 +309,7 @@ prepare_unwinding (Make *make)
 
   ramet_task_step (make->task, "taking back what was made");
   if (!ramet_connection_revive (make->plan->connection, REVIVE_PATIENCE_S, &why))
-    ramet_task_warn (make->task, "%s; 'ramet remove %s' clears what is left once it is back", why->message,
-                     make->plan->options->name);
+    ramet_task_warn (make->task, "%s", why->message);
 }
 
 /**
@@ -301,34 +323,24 @@ gboolean
 ramet_clone_execute (RametClonePlan *plan, RametTask *task, char **ret_address, GError **error)
 {
   const RametCloneOptions *options = plan->options;
-  Make make = { .plan = plan, .task = task };
-  RametUndo *undo = ramet_undo_new ();
+  g_autoptr (RametUndo) undo = ramet_undo_new ();
+  Make make = { .plan = plan, .task = task, .undo = undo };
   g_autoptr (GError) why = NULL;
+  gboolean clean = TRUE;
   gboolean made;
 
-  make.undo = undo;
   make.deadline_us = g_get_monotonic_time () + (gint64) options->timeout_s * G_USEC_PER_SEC;
-  if (!options->no_bootstrap)
-    {
-      g_autofree char *log = ramet_paths_log (options->name);
-
-      if (!ramet_task_open_log (task, log, &why))
-        {
-          ramet_task_warn (task, "%s", why->message);
-          g_clear_error (&why);
-        }
-    }
   ramet_task_step (task, "creating");
   made = make_all (&make, ret_address, &why);
-  if (!made)
-    {
-      tell_what_is_left (&make, &why);
-      if (!options->keep && make.domain)
-        prepare_unwinding (&make);
-    }
+  g_clear_pointer (&make.seal, ramet_seal_free);
   if (made || options->keep)
     ramet_undo_commit (undo);
-  ramet_undo_free (undo);
+  else if (make.domain)
+    {
+      prepare_unwinding (&make);
+      clean = ramet_undo_unwind (undo);
+    }
+  tell_what_is_left (&make, clean, &why);
   g_clear_pointer (&make.domain, ramet_domain_unref);
   if (why)
     g_propagate_error (error, g_steal_pointer (&why));

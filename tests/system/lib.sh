@@ -94,7 +94,7 @@ if [[ $- != *i* ]]; then
   # what dies may have its output somewhere else just then
   exec {t_stdout}>&1
   trap t_on_exit EXIT
-  trap 'printf "# stopped at %s:%s: %s\n" "${BASH_SOURCE[0]##*/}" "$LINENO" "$BASH_COMMAND" >&"$t_stdout"' ERR
+  trap '((BASH_SUBSHELL)) || printf "# stopped at %s:%s: %s\n" "${BASH_SOURCE[0]##*/}" "$LINENO" "$BASH_COMMAND" >&"$t_stdout"' ERR
   set -E
 fi
 
@@ -364,6 +364,17 @@ lab_base ()
   fi
   must ramet base build --image "$image" debian-12
   must base_store "$made" "$image"
+}
+
+# Set lab_image_path to the cached disk of a base with the init $1, which tests/system/run builds for files that call this.
+lab_image ()
+{
+  lab_image_path=$(base_image_path "$RAMET_CHECKOUT" "$RAMET_LAB_CACHE" "$1")
+  if [[ ! -s $lab_image_path ]]; then
+    t_name=${t_name:-set-up}
+    fail "the disk is not in the cache: run 'tests/system/lab --build-base=$1' outside the lab"
+    exit 1
+  fi
 }
 
 # Bring back the base that base_store put into the cache as $1.

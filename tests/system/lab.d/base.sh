@@ -22,10 +22,12 @@ base_hash ()
   ) | sha256sum | cut -c 1-16
 }
 
-# Print the path of the cached disk image for checkout $1 and cache $2.
+# Print the path of the cached disk image for checkout $1 and cache $2, with the init $3 (systemd if there is none).
 base_image_path ()
 {
-  printf '%s/debian-12-%s.qcow2\n' "$2" "$(base_hash "$1" bootstrap/base)"
+  local name=debian-12
+  [[ ${3:-systemd} == systemd ]] || name=$3
+  printf '%s/%s-%s.qcow2\n' "$2" "$name" "$(base_hash "$1" bootstrap/base)"
 }
 
 # Print the path, without suffix, of what ramet made of that image: .xml and .qcow2.
@@ -39,28 +41,30 @@ base_domain_path ()
   printf '%s/debian-12-%s-verified\n' "$2" "$(base_hash "$1" bootstrap/base templates "${sources[@]}")"
 }
 
-# Build the image for checkout $1 into cache $2 unless it is there. Two that want it at once wait for each other.
+# Build the image for checkout $1 with init $3 (systemd if there is none) into cache $2 unless it is there. Two that want it at
+# once wait for each other.
 base_image_build ()
 (
+  init=${3:-systemd}
   mkdir -p -- "$2"
-  image=$(base_image_path "$1" "$2")
+  image=$(base_image_path "$1" "$2" "$init")
   exec {fd}>"$2/lock"
   flock "$fd"
   if [[ -s $image ]]; then
     exit 0
   fi
-  echo "building the disk of the base 'debian-12' ($image)"
+  echo "building the disk of a base with $init ($image)"
   # no descriptor for what it starts: a daemon left behind would hold the lock
-  "$1/bootstrap/base/build-debian" "$image.part" {fd}>&- || { rm -f -- "$image.part"; exit 1; }
+  "$1/bootstrap/base/build-debian" --init "$init" "$image.part" {fd}>&- || { rm -f -- "$image.part"; exit 1; }
   mv -- "$image.part" "$image"
   base_remove_unused "$2" "$image"
 )
 
-# Keep $2 and the four newest other disks in cache $1: every change to the base's recipe leaves an image of 700 MB.
+# Keep $2 and the four newest other disks of its kind in cache $1: every change to the base's recipe leaves an image of 700 MB.
 base_remove_unused ()
 {
-  local old
-  find "$1" -maxdepth 1 -name 'debian-12-*.qcow2' ! -path "$2" -printf '%T@ %p\n' | sort -rn | tail -n +5 \
+  local old kind=${2##*/}
+  find "$1" -maxdepth 1 -name "${kind%-*}-*.qcow2" ! -path "$2" -printf '%T@ %p\n' | sort -rn | tail -n +5 \
     | while read -r _ old; do
         rm -f -- "$old" "${old%.qcow2}.xml"
       done

@@ -63,7 +63,7 @@ bare_start ()
 # 'check' and its kin.
 in_bare ()
 {
-  nsenter --target "$bare_pid" --mount --uts --ipc --pid --net --wd=/ \
+  nsenter --target "$bare_pid" --mount --uts --ipc --pid --net --wd \
     env -i HOME=/root USER=root LOGNAME=root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
     LANG=C.UTF-8 TERM=dumb "$@"
 }
@@ -82,4 +82,21 @@ bare_copy_checkout ()
   tar --create --directory "$RAMET_CHECKOUT" --exclude='./build*' --exclude=./.git --exclude=./node_modules . \
     | tar --extract --directory "$bare_tree$1"
   chown -R "$2" -- "$bare_tree$1"
+}
+
+# Keep what the host logged among the lab's own logs, and end the file.
+# shellcheck disable=SC2317
+bare_on_exit ()
+{
+  local code=$? logs=/run/lab/log/bare
+  mkdir -p -- "$logs"
+  cp -r -- "$bare_tree/var/log" "$logs/var-log" 2>/dev/null || true
+  cp -r -- "$bare_tree/root/.local/state/ramet" "$logs/ramet-root" 2>/dev/null || true
+  cp -r -- "$bare_tree/home/dev/.local/state/ramet" "$logs/ramet-dev" 2>/dev/null || true
+  # t_on_exit looks at the status
+  if ((code == 0)); then
+    t_on_exit
+  else
+    (exit "$code") || t_on_exit
+  fi
 }
