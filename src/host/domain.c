@@ -14,6 +14,7 @@ struct _RametDomain
   gatomicrefcount references;
   RametConnection *connection;
   virDomainPtr domain;
+  char *name; /* virDomainGetName() forgets libvirt's last error, which messages with the name in them want to tell */
 };
 
 /* Takes @ptr. */
@@ -25,6 +26,7 @@ domain_new (RametConnection *connection, virDomainPtr ptr)
   g_atomic_ref_count_init (&domain->references);
   domain->connection = ramet_connection_ref (connection);
   domain->domain = ptr;
+  domain->name = g_strdup (virDomainGetName (ptr));
   return domain;
 }
 
@@ -42,6 +44,7 @@ ramet_domain_unref (RametDomain *domain)
     return;
   virDomainFree (domain->domain);
   ramet_connection_unref (domain->connection);
+  g_free (domain->name);
   g_free (domain);
 }
 
@@ -77,7 +80,7 @@ ramet_domain_get (RametDomain *domain)
 const char *
 ramet_domain_get_name (RametDomain *domain)
 {
-  return virDomainGetName (domain->domain);
+  return domain->name;
 }
 
 /** ramet_domain_get_connection: (transfer none) */
