@@ -5,11 +5,24 @@
 #include "model/metadata.h"
 #include "model/xml.h"
 
+/*
+ * An emulated CPU has no model of the host's to pass through. Of all it can do, two things only cost time: virtualization,
+ * for which the guest would load KVM while it boots, and page tables of five levels.
+ */
 static void
 set_cpu (xmlNode *cpu, const char *type)
 {
-  /* an emulated CPU has no model of the host's to pass through */
-  ramet_xml_set (cpu, "mode", g_str_equal (type, "kvm") ? "host-passthrough" : "maximum");
+  static const char *const slow[] = { "svm", "la57" };
+  gboolean emulated = !g_str_equal (type, "kvm");
+
+  ramet_xml_set (cpu, "mode", emulated ? "maximum" : "host-passthrough");
+  for (gsize i = 0; emulated && i < G_N_ELEMENTS (slow); i++)
+    {
+      xmlNode *feature = ramet_xml_add (cpu, "feature", NULL);
+
+      ramet_xml_set (feature, "policy", "disable");
+      ramet_xml_set (feature, "name", slow[i]);
+    }
 }
 
 /* libvirt would pick the Secure Boot build, which refuses an unsigned boot loader. */
