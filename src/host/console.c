@@ -5,6 +5,7 @@
 
 #include "core/text.h"
 #include "host/connection-private.h"
+#include "host/domain-watch.h"
 #include "model/frame.h"
 
 #define SYNC_INTERVAL_US (400 * G_TIME_SPAN_MILLISECOND) /* while the guest prints something new */

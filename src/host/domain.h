@@ -50,13 +50,4 @@ gboolean ramet_domain_set_links (RametDomain *domain, gboolean up, GError **erro
 char *ramet_domain_get_lease (RametDomain *domain);
 char *ramet_domain_agent (RametDomain *domain, const char *command, guint timeout_s, GError **error);
 
-/* Tells when a running domain is no longer the machine that it was. */
-typedef struct _RametDomainWatch RametDomainWatch;
-
-RametDomainWatch *ramet_domain_watch_new (RametDomain *domain, GError **error);
-void ramet_domain_watch_free (RametDomainWatch *watch);
-gboolean ramet_domain_watch_check (RametDomainWatch *watch, gboolean may_reboot, GError **error);
-gboolean ramet_domain_watch_ended (RametDomainWatch *watch);
-
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (RametDomain, ramet_domain_unref)
-G_DEFINE_AUTOPTR_CLEANUP_FUNC (RametDomainWatch, ramet_domain_watch_free)

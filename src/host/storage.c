@@ -7,42 +7,19 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "host/connection-private.h"
+#include "host/storage-private.h"
 #include "model/disk.h"
 #include "model/xml.h"
 
 #define UPLOAD_CHUNK_BYTES (256 * 1024)
 
-static void
-image_free (gpointer data)
-{
-  RametImage *image = data;
-
-  g_free (image->path);
-  g_free (image->format);
-  g_free (image->backing);
-  g_free (image);
-}
-
-/*
- * A pool over @folder: one that is there already, or else a transient one that goes with its last reference: pools are
- * how a plain member of the group libvirt reaches files that are root's.
- */
-typedef struct
-{
-  virStoragePoolPtr pool;
-  gboolean transient;
-} FolderPool;
-
-static void
-folder_pool_close (FolderPool *folder)
+void
+ramet_folder_pool_close (RametFolderPool *folder)
 {
   if (folder->pool && folder->transient)
     virStoragePoolDestroy (folder->pool);
   g_clear_pointer (&folder->pool, virStoragePoolFree);
 }
-
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (FolderPool, folder_pool_close)
 
 static char *
 pool_xml (const char *name, const char *folder)
@@ -57,8 +34,9 @@ pool_xml (const char *name, const char *folder)
   return ramet_xml_dump (doc);
 }
 
-static gboolean
-folder_pool_open (RametConnection *connection, const char *folder, FolderPool *ret_pool, GError **error)
+/** ramet_folder_pool_open: a pool over @folder; clear with ramet_folder_pool_close() */
+gboolean
+ramet_folder_pool_open (RametConnection *connection, const char *folder, RametFolderPool *ret_pool, GError **error)
 {
   virConnectPtr conn = ramet_connection_get (connection);
   g_autofree char *uuid = g_uuid_string_random ();
@@ -81,216 +59,6 @@ folder_pool_open (RametConnection *connection, const char *folder, FolderPool *r
     }
   ret_pool->pool = pool;
   return TRUE;
-}
-
-static gboolean
-read_stream (virStorageVolPtr volume, virStreamPtr stream, guint8 *buffer, gsize size, gsize *ret_length)
-{
-  gsize length = 0;
-  int n = 1;
-
-  if (virStorageVolDownload (volume, stream, 0, size, 0) < 0)
-    return FALSE;
-  while (length < size && (n = virStreamRecv (stream, (char *) buffer + length, size - length)) > 0)
-    length += (gsize) n;
-  if (n < 0)
-    {
-      virStreamAbort (stream);
-      return FALSE;
-    }
-  virStreamFinish (stream);
-  *ret_length = length;
-  return TRUE;
-}
-
-/* The start of a file that only libvirtd may read. */
-static gboolean
-read_head_by_libvirt (RametConnection *connection, const char *path, guint8 *buffer, RametImage *image,
-                      gsize *ret_length, GError **error)
-{
-  virConnectPtr conn = ramet_connection_get (connection);
-  g_autofree char *folder = g_path_get_dirname (path);
-  g_autoptr (virStorageVol) volume = virStorageVolLookupByPath (conn, path);
-  g_autoptr (virStream) stream = virStreamNew (conn, 0);
-  g_auto (FolderPool) pool = { 0 };
-  virStorageVolInfo info;
-
-  if (volume == NULL)
-    {
-      if (!folder_pool_open (connection, folder, &pool, error))
-        return FALSE;
-      volume = virStorageVolLookupByPath (conn, path);
-    }
-  if (volume == NULL)
-    {
-      ramet_error_set (error, RAMET_ERROR_NOT_FOUND, "the disk file '%s' is not there", path);
-      return FALSE;
-    }
-  if (stream == NULL || virStorageVolGetInfo (volume, &info) < 0 ||
-      !read_stream (volume, stream, buffer, RAMET_DISK_HEADER_BYTES, ret_length))
-    {
-      ramet_libvirt_error (error, "cannot read the disk file '%s'", path);
-      return FALSE;
-    }
-  image->capacity = info.capacity;
-  return TRUE;
-}
-
-static gboolean
-read_head_of_file (int fd, guint8 *buffer, RametImage *image, gsize *ret_length)
-{
-  gsize length = 0;
-  off_t end = lseek (fd, 0, SEEK_END);
-  ssize_t n;
-
-  while (length < RAMET_DISK_HEADER_BYTES &&
-         (n = pread (fd, buffer + length, RAMET_DISK_HEADER_BYTES - length, (off_t) length)) > 0)
-    length += (gsize) n;
-  if (end < 0 || n < 0)
-    return FALSE;
-  image->capacity = (guint64) end;
-  *ret_length = length;
-  return TRUE;
-}
-
-static gboolean
-read_head (RametConnection *connection, const char *path, guint8 *buffer, RametImage *image, gsize *ret_length,
-           GError **error)
-{
-  gboolean local = ramet_connection_is_local (connection);
-  struct stat st;
-  int fd;
-
-  if (local && stat (path, &st) == 0)
-    {
-      image->file_size = (guint64) st.st_size;
-      image->mtime = st.st_mtim.tv_sec;
-      if (!S_ISREG (st.st_mode) && !S_ISBLK (st.st_mode))
-        {
-          ramet_error_set (error, RAMET_ERROR_REFUSED, "'%s' is neither a file nor a block device", path);
-          return FALSE;
-        }
-    }
-  else if (local && errno == ENOENT)
-    {
-      ramet_error_set (error, RAMET_ERROR_NOT_FOUND, "the disk file '%s' is not there", path);
-      return FALSE;
-    }
-  fd = local ? open (path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
-  if (fd >= 0)
-    {
-      gboolean done = read_head_of_file (fd, buffer, image, ret_length);
-
-      close (fd);
-      if (done)
-        return TRUE;
-    }
-  return read_head_by_libvirt (connection, path, buffer, image, ret_length, error);
-}
-
-static gboolean
-check_header (const RametDiskHeader *header, const char *path, const char *declared, GError **error)
-{
-  if (declared && !g_str_equal (declared, header->format))
-    {
-      ramet_error_set (error, RAMET_ERROR_REFUSED, "'%s' is declared as %s and is %s", path, declared, header->format);
-      ramet_error_hint (error, "a clone made this way would read garbage: set the right format with 'virsh edit'");
-    }
-  else if (header->encrypted || g_str_equal (header->format, "luks"))
-    ramet_error_set (error, RAMET_ERROR_REFUSED, "'%s' is encrypted", path);
-  else if (header->external_data)
-    ramet_error_set (error, RAMET_ERROR_REFUSED, "'%s' keeps its data in another file", path);
-  else if (header->backing && strchr (header->backing, ':') && *header->backing != '/')
-    ramet_error_set (error, RAMET_ERROR_REFUSED, "the backing file of '%s' is no plain file: '%s'", path,
-                     header->backing);
-  else if (header->backing && header->backing_format == NULL)
-    {
-      ramet_error_set (error, RAMET_ERROR_REFUSED, "'%s' does not say which format its backing file has", path);
-      ramet_error_hint (error, "write it in with 'qemu-img rebase -u -b BACKING -F FORMAT %s'", path);
-    }
-  else
-    return TRUE;
-  return FALSE;
-}
-
-/*
- * One link of the chain. What is declared as raw and looks like another format is refused too: either the declaration is
- * wrong, or a guest has written that header into its disk to be handed a file of the host.
- */
-static RametImage *
-inspect_one (RametConnection *connection, const char *path, const char *declared, char **ret_backing_format,
-             GError **error)
-{
-  g_autofree guint8 *buffer = g_malloc (RAMET_DISK_HEADER_BYTES);
-  g_autoptr (RametDiskHeader) header = NULL;
-  RametImage *image = g_new0 (RametImage, 1);
-  gsize length = 0;
-
-  image->path = g_strdup (path);
-  if (!read_head (connection, path, buffer, image, &length, error) ||
-      !(header = ramet_disk_header_parse (buffer, length, error)) || !check_header (header, path, declared, error))
-    {
-      image_free (image);
-      return NULL;
-    }
-  image->format = g_strdup (declared ? declared : header->format);
-  if (!g_str_equal (image->format, "raw"))
-    {
-      g_autofree char *folder = g_path_get_dirname (path);
-
-      if (header->capacity)
-        image->capacity = header->capacity;
-      image->backing = header->backing ? g_canonicalize_filename (header->backing, folder) : NULL;
-      *ret_backing_format = g_strdup (header->backing_format);
-    }
-  return image;
-}
-
-/**
- * ramet_storage_inspect:
- * @path: of a disk's file or block device, on libvirtd's host
- * @declared_format: (nullable): what the domain says it is
- *
- * Follows the chain of backing files, reading each one's header. libvirt itself accepts a wrong format and only then
- * shows the guest garbage.
- *
- * Returns: (transfer full) (element-type RametImage): @path first, at most RAMET_MAX_CHAIN
- */
-GPtrArray *
-ramet_storage_inspect (RametConnection *connection, const char *path, const char *declared_format, GError **error)
-{
-  g_autoptr (GPtrArray) chain = g_ptr_array_new_with_free_func (image_free);
-  g_autofree char *format = g_strdup (declared_format);
-  g_autofree char *next = g_strdup (path);
-
-  while (next)
-    {
-      g_autofree char *backing_format = NULL;
-      RametImage *image;
-
-      for (guint i = 0; i < chain->len; i++)
-        if (g_str_equal (((RametImage *) g_ptr_array_index (chain, i))->path, next))
-          {
-            ramet_error_set (error, RAMET_ERROR_REFUSED, "the backing files of '%s' go round in a circle at '%s'", path,
-                             next);
-            return NULL;
-          }
-      if (chain->len == RAMET_MAX_CHAIN)
-        {
-          ramet_error_set (error, RAMET_ERROR_REFUSED, "'%s' stands on more than %d backing files", path,
-                           RAMET_MAX_CHAIN - 1);
-          return NULL;
-        }
-      image = inspect_one (connection, next, format, &backing_format, error);
-      if (image == NULL)
-        return NULL;
-      g_ptr_array_add (chain, image);
-      g_free (next);
-      next = g_strdup (image->backing);
-      g_free (format);
-      format = g_steal_pointer (&backing_format);
-    }
-  return g_steal_pointer (&chain);
 }
 
 /** ramet_storage_volume_path: (transfer full): where a disk of type 'volume' is */
@@ -534,13 +302,13 @@ ramet_volume_copy (RametConnection *connection, const char *path, const char *ne
 {
   g_autofree char *folder = g_path_get_dirname (path);
   g_autofree char *name = g_path_get_basename (path);
-  g_auto (FolderPool) pool = { 0 };
+  g_auto (RametFolderPool) pool = { 0 };
   g_autoptr (virStorageVol) from = NULL;
   g_autoptr (virStorageVol) to = NULL;
   g_autofree char *xml = NULL;
   virStorageVolInfo info;
 
-  if (!folder_pool_open (connection, folder, &pool, error))
+  if (!ramet_folder_pool_open (connection, folder, &pool, error))
     return NULL;
   from = virStorageVolLookupByName (pool.pool, name);
   if (from == NULL || virStorageVolGetInfo (from, &info) < 0)
@@ -575,12 +343,12 @@ ramet_volume_delete (RametConnection *connection, const char *pool, const char *
   g_autoptr (virStoragePool) named = *pool ? virStoragePoolLookupByName (conn, pool) : NULL;
   g_autoptr (virStorageVol) volume = named ? virStorageVolLookupByName (named, name) : NULL;
   g_autofree char *is_path = volume ? virStorageVolGetPath (volume) : NULL;
-  g_auto (FolderPool) other = { 0 };
+  g_auto (RametFolderPool) other = { 0 };
 
   if (g_strcmp0 (is_path, path) != 0)
     {
       g_clear_pointer (&volume, virStorageVolFree);
-      if (!folder_pool_open (connection, folder, &other, error))
+      if (!ramet_folder_pool_open (connection, folder, &other, error))
         return FALSE;
       volume = virStorageVolLookupByName (other.pool, name);
     }

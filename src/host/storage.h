@@ -6,21 +6,6 @@
 #include "core/task.h"
 #include "host/connection.h"
 
-/* One file or block device of a disk's chain, looked at rather than believed. */
-typedef struct
-{
-  char *path;
-  char *format;      /* as probed */
-  guint64 capacity;  /* virtual size in bytes */
-  guint64 file_size; /* bytes, 0 if unknown (another host) */
-  gint64 mtime;      /* seconds since 1970, 0 if unknown */
-  char *backing;     /* absolute path, or NULL */
-} RametImage;
-
-#define RAMET_MAX_CHAIN 16
-
-GPtrArray *ramet_storage_inspect (RametConnection *connection, const char *path, const char *declared_format,
-                                  GError **error);
 char *ramet_storage_volume_path (RametConnection *connection, const char *pool, const char *volume, GError **error);
 
 gboolean ramet_pool_check (RametConnection *connection, const char *pool, char **ret_folder, guint64 *ret_available,

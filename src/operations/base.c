@@ -12,6 +12,7 @@
 #include "core/paths.h"
 #include "core/text.h"
 #include "core/undo.h"
+#include "host/image.h"
 #include "host/storage.h"
 #include "host/virtualization.h"
 #include "model/base.h"
@@ -224,7 +225,7 @@ static gboolean
 upload_image (Build *build, GError **error)
 {
   g_autofree char *canonical = g_canonicalize_filename (build->image, NULL);
-  g_autoptr (GPtrArray) chain = ramet_storage_inspect (build->connection, canonical, "qcow2", error);
+  g_autoptr (GPtrArray) chain = ramet_image_inspect (build->connection, canonical, "qcow2", error);
 
   if (chain == NULL)
     return FALSE;

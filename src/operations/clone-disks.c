@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "core/text.h"
+#include "host/image.h"
 #include "host/storage.h"
 
 #define LEAST_POOL_ROOM_BYTES (64 * 1024 * 1024)
@@ -87,7 +88,7 @@ plan_disk (RametClonePlan *plan, RametTask *task, const RametDomainDisk *disk, G
   if (path == NULL && disk->pool && disk->volume)
     path = ramet_storage_volume_path (plan->connection, disk->pool, disk->volume, &why);
   if (path)
-    chain = ramet_storage_inspect (plan->connection, path, disk->format, &why);
+    chain = ramet_image_inspect (plan->connection, path, disk->format, &why);
   if (chain == NULL)
     {
       if (why) /* a disk that is reached over the network is refused by its XPath */
