@@ -92,14 +92,14 @@ check ramet base build --image "$lab_image_path" --uefi uefi
 check virsh -c qemu:///system dumpxml --inactive uefi
 assert_match "firmware='efi'|<loader" "$out" "the firmware"
 
-t_start "bases that ramet did not make are defined"
+t_start "bases with another init boot to their root console, too"
 for init in openrc sysvinit; do
   [[ $init == openrc ]] && lab_image openrc
   [[ $init == sysvinit ]] && lab_image sysvinit
-  cp --sparse=always "$lab_image_path" "$images/$init.qcow2"
-  define_like_base "$init" "$images/$init.qcow2" <<'END'
-END
+  check ramet base build --image "$lab_image_path" "$init"
 done
+
+t_start "a base that ramet did not make is defined"
 cp --sparse=always "$(base_disk <(virsh -c qemu:///system dumpxml debian-12))" "$images/twin.qcow2"
 qemu-img create -q -f qcow2 "$images/twin-data.qcow2" 64M
 qemu-io -c 'write -P 0x41 0 1M' "$images/twin-data.qcow2" >/dev/null
@@ -150,7 +150,7 @@ check test -s "$nvram/efi_VARS.fd"
 assert_contains "efi_VARS.fd" "$(ramet info efi)" "what info tells"
 check ramet stop --force two
 check ramet remove --yes two
-expect_status 1 ls "$images/two-vdb.qcow2"
+check test ! -e "$images/two-vdb.qcow2"
 
 for pair in "openrc rc OpenRC" "sysvinit sv sysvinit"; do
   read -r base name word <<<"$pair"

@@ -3,8 +3,8 @@
 #
 # For tests of what a serial console lets one do, from outside of ramet.
 
-# Does a root shell answer on the serial console of the running VM $1? Types at it for some seconds, and keeps what came
-# back in the file $2.
+# Does a root shell answer on the serial console of the running VM $1? Types at it for some seconds, or until one does, and
+# keeps what came back in the file $2.
 console_answers_root ()
 {
   local console
@@ -30,6 +30,8 @@ for keys in b'\r', b'\x03', b'\r', b'echo "$((6*7))-$(id -u)-shell"\r', b'\r':
     except BlockingIOError:
         pass
     listen(1.5)
+    if b'42-0-shell' in seen:
+        break
 with open(sys.argv[2], 'wb') as f:
     f.write(seen)
 sys.exit(0 if b'42-0-shell' in seen else 1)
