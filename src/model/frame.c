@@ -180,12 +180,16 @@ ramet_frame_parser_peek (RametFrameParser *parser, gsize *ret_length)
   return parser->line->str;
 }
 
+/* For a shell's printf, with the two halves of the nonce, number, verb and again the halves; the status is 0. */
+#define FRAME_FORMAT "\\\\036%%s%%s\\\\040%%s\\\\040%%s\\\\0400\\\\040%%s%%s\\\\n"
+
 /**
  * ramet_frame_sync_line:
  *
  * Typed at a shell, it answers with a frame "SEQUENCE ready 0". The nonce is put together from two halves, and RS from
  * an escape, only in the guest: the echo of what was typed is no frame. The line starts with a line end of its own so
- * that a half-typed line, or a boot loader's menu, is done with first.
+ * that a half-typed line, or a boot loader's menu, is done with first. It has no quotes: a terminal that is being opened
+ * may swallow any part of it, and one quote that is left over would have the shell wait for another for ever.
  *
  * Returns: (transfer full)
  */
@@ -194,8 +198,8 @@ ramet_frame_sync_line (const char *nonce, guint sequence)
 {
   const int half = RAMET_NONCE_CHARS / 2;
 
-  return g_strdup_printf ("\n printf '\\036%%s%%s %u ready 0 %%s%%s\\n' %.*s %s %.*s %s\n", sequence, half, nonce,
-                          nonce + half, half, nonce, nonce + half);
+  return g_strdup_printf ("\n printf " FRAME_FORMAT " %.*s %s %u ready %.*s %s\n", half, nonce, nonce + half, sequence,
+                          half, nonce, nonce + half);
 }
 
 /**
@@ -215,9 +219,9 @@ ramet_frame_loader_line (const char *nonce, const char *sha256)
 
   return g_strdup_printf (
     " unset HISTFILE; stty -echo -opost -ixon; d=/run/ramet; rm -rf $d; mkdir -p $d; chmod 700 $d; a=%.*s; b=%s;"
-    " printf '\\036%%s%%s 1 go 0 %%s%%s\\n' $a $b $a $b; base64 -d >$d/runner;"
-    " if [ \"$(sha256sum <$d/runner)\" = '%s  -' ]; then sh $d/runner $a$b $d;"
-    " else printf '\\036%%s%%s 1 bad 0 %%s%%s\\n' $a $b $a $b; fi\n",
+    " printf " FRAME_FORMAT " $a $b 1 go $a $b; base64 -d >$d/runner;"
+    " case $(sha256sum <$d/runner) in %s*) sh $d/runner $a$b $d;;"
+    " *) printf " FRAME_FORMAT " $a $b 1 bad $a $b;; esac\n",
     half, nonce, nonce + half, sha256);
 }
 

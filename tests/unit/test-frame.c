@@ -118,19 +118,32 @@ test_echo (void)
   g_assert_false (g_str_has_prefix (said->str, "F") || strstr (said->str, "|F"));
 }
 
-/* A real shell must answer what the parser takes. */
+/* A real shell must answer what the parser takes, also behind the rest of a line whose start was swallowed. */
+static const char *const shells[] = { "dash", "bash", "busybox sh" };
+
 static void
-test_shell_answers (void)
+check_shell_answers (const char *shell, const char *before)
 {
   g_autofree char *sync = ramet_frame_sync_line (NONCE, 1234);
-  const char *argv[] = { "sh", "-c", sync, NULL };
+  g_autofree char *typed = g_strconcat (before, sync, NULL);
+  g_autofree char *command = g_strdup_printf ("printf '%%s' \"$1\" | %s 2>/dev/null", shell);
+  const char *argv[] = { "sh", "-c", command, "sh", typed, NULL };
   g_autofree char *output = NULL;
   g_autoptr (GString) said = g_string_new (NULL);
   g_autoptr (RametFrameParser) parser = ramet_frame_parser_new (NONCE, &handlers, said);
 
   g_assert_true (g_spawn_sync (NULL, (char **) argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, &output, NULL, NULL, NULL));
   ramet_frame_parser_feed (parser, output, strlen (output));
-  g_assert_cmpstr (said->str, ==, "F1234 ready 0|");
+  g_assert_true (g_str_has_suffix (said->str, "F1234 ready 0|"));
+}
+
+static void
+test_shell_answers (gconstpointer shell)
+{
+  g_autofree char *line = ramet_frame_sync_line (NONCE, 1000);
+
+  for (gsize lost = 0; lost <= strlen (line); lost++)
+    check_shell_answers (shell, line + lost);
 }
 
 static void
@@ -172,7 +185,12 @@ main (int argc, char **argv)
     }
   g_test_add_func ("/frame/a line of a megabyte", test_long_line);
   g_test_add_func ("/frame/the echo is no frame", test_echo);
-  g_test_add_func ("/frame/a shell's answer is one", test_shell_answers);
+  for (gsize i = 0; i < G_N_ELEMENTS (shells); i++)
+    {
+      g_autofree char *path = g_strdup_printf ("/frame/a shell answers/%s", shells[i]);
+
+      g_test_add_data_func (path, shells[i], test_shell_answers);
+    }
   g_test_add_func ("/frame/base64", test_base64);
   g_test_add_func ("/frame/environment", test_environment);
   return g_test_run ();
