@@ -10,7 +10,7 @@
 
 #define SYNC_INTERVAL_US (400 * G_TIME_SPAN_MILLISECOND) /* while the guest prints something new */
 #define QUIET_SYNC_INTERVAL_US (3 * G_TIME_SPAN_SECOND)  /* while it does not: a kernel takes no input yet */
-/* What a guest does not read fills its pty, on which libvirtd would block, and with it the whole connection. */
+/* What a guest does not read fills its pty, and then libvirtd keeps all that comes over the stream's connection waiting. */
 #define MAX_QUIET_SYNCS 4
 #define MAX_SYNCS 150
 #define LOADER_PATIENCE_US (20 * G_TIME_SPAN_SECOND)
@@ -29,6 +29,7 @@ struct _RametConsole
   RametDomain *domain;
   RametTask *task;
   RametDomainWatch *watch;
+  RametConnection *connection; /* for the stream alone: libvirtd reads nothing more from it once the guest reads nothing */
   virStreamPtr stream;
   int events; /* of virStreamEventType, what the stream is watched for */
   RametFrameParser *parser;
@@ -70,7 +71,7 @@ drop_stream (RametConsole *console)
   if (console->stream == NULL)
     return;
   virStreamEventRemoveCallback (console->stream);
-  virStreamAbort (console->stream);
+  /* not aborted: that request would wait behind what the guest has not read; the stream ends with its connection */
   g_clear_pointer (&console->stream, virStreamFree);
 }
 
@@ -195,7 +196,8 @@ ramet_console_open (RametDomain *domain, RametTask *task, GError **error)
 {
   static const RametFrameHandlers handlers = { on_frame, on_line, on_forged };
   g_autoptr (RametConsole) console = g_new0 (RametConsole, 1);
-  RametConnection *connection = ramet_domain_get_connection (domain);
+  const char *uri = ramet_connection_get_uri (ramet_domain_get_connection (domain));
+  g_autoptr (RametDomain) there = NULL;
 
   console->domain = ramet_domain_ref (domain);
   console->task = task;
@@ -208,10 +210,14 @@ ramet_console_open (RametDomain *domain, RametTask *task, GError **error)
   console->watch = ramet_domain_watch_new (domain, error);
   if (console->watch == NULL)
     return NULL;
-  console->stream = virStreamNew (ramet_connection_get (connection), VIR_STREAM_NONBLOCK);
+  console->connection = ramet_connection_open (uri, error);
+  there = console->connection ? ramet_domain_lookup (console->connection, ramet_domain_get_name (domain), error) : NULL;
+  if (there == NULL)
+    return NULL;
+  console->stream = virStreamNew (ramet_connection_get (console->connection), VIR_STREAM_NONBLOCK);
   console->events = VIR_STREAM_EVENT_READABLE | VIR_STREAM_EVENT_HANGUP | VIR_STREAM_EVENT_ERROR;
   if (console->stream == NULL ||
-      virDomainOpenConsole (ramet_domain_get (domain), NULL, console->stream, VIR_DOMAIN_CONSOLE_SAFE) < 0 ||
+      virDomainOpenConsole (ramet_domain_get (there), NULL, console->stream, VIR_DOMAIN_CONSOLE_SAFE) < 0 ||
       virStreamEventAddCallback (console->stream, console->events, on_stream_event, console, NULL) < 0)
     {
       ramet_libvirt_error (error, "cannot open the console of '%s'", ramet_domain_get_name (domain));
@@ -232,6 +238,7 @@ ramet_console_free (RametConsole *console)
       ramet_frame_parser_free (console->parser);
     }
   g_clear_pointer (&console->watch, ramet_domain_watch_free);
+  g_clear_pointer (&console->connection, ramet_connection_unref);
   ramet_domain_unref (console->domain);
   g_string_free (console->unsent, TRUE);
   g_string_free (console->output, TRUE);
