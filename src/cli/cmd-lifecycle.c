@@ -9,9 +9,15 @@
 #define WAIT_PATIENCE_S 120
 
 static gboolean opt_force;
+static gboolean opt_despite_drift;
 static gboolean opt_yes;
 static gboolean opt_off;
 static int opt_timeout = RAMET_TIMEOUT_NOT_GIVEN;
+
+const GOptionEntry ramet_options_start[] = {
+  { "force", 'f', 0, G_OPTION_ARG_NONE, &opt_despite_drift, "Start although the base has changed since the VM was cloned", NULL },
+  G_OPTION_ENTRY_NULL,
+};
 
 const GOptionEntry ramet_options_stop[] = {
   { "force", 'f', 0, G_OPTION_ARG_NONE, &opt_force, "Pull the plug rather than ask the guest", NULL },
@@ -52,7 +58,7 @@ call_lifecycle (RametVm *vm, RametTask *task, gpointer data, GError **error)
 static gboolean
 each_lifecycle (RametInvocation *invocation, char **names, RametLifecycleFunc func, GError **error)
 {
-  Verb verb = { func, { .force = opt_force } };
+  Verb verb = { func, { .force = opt_force, .despite_drift = opt_despite_drift } };
 
   return ramet_parse_timeout (opt_timeout, RAMET_STOP_PATIENCE_S, &verb.options.timeout_s, error) &&
          ramet_each_vm (invocation, names, call_lifecycle, &verb, error);

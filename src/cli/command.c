@@ -38,7 +38,7 @@ const RametCommand ramet_commands[] = {
   { "tree", "", LOOKING, "Show who was cloned from whom, and what it costs on disk", CONNECTS | JSON, 0, 0, NULL,
     ramet_cmd_tree },
 
-  { "start", "NAME…", LIFECYCLE, "Start VMs", CONNECTS, 1, -1, NULL, ramet_cmd_start },
+  { "start", "NAME…", LIFECYCLE, "Start VMs", CONNECTS, 1, -1, ramet_options_start, ramet_cmd_start },
   { "stop", "NAME…", LIFECYCLE, "Ask VMs to shut down, and wait until they have", CONNECTS, 1, -1,
     ramet_options_stop, ramet_cmd_stop },
   { "restart", "NAME…", LIFECYCLE, "Stop and start VMs", CONNECTS, 1, -1, ramet_options_stop, ramet_cmd_restart },

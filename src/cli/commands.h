@@ -27,6 +27,7 @@ gboolean ramet_cmd_base_remove (RametInvocation *invocation, char **args, GError
 
 extern const GOptionEntry ramet_options_clone[];
 extern const GOptionEntry ramet_options_list[];
+extern const GOptionEntry ramet_options_start[];
 extern const GOptionEntry ramet_options_stop[];
 extern const GOptionEntry ramet_options_autostart[];
 extern const GOptionEntry ramet_options_remove[];

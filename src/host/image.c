@@ -10,13 +10,12 @@
 #include "host/storage-private.h"
 #include "model/disk.h"
 
-static void
-image_free (gpointer data)
+void
+ramet_image_free (RametImage *image)
 {
-  RametImage *image = data;
-
   g_free (image->path);
   g_free (image->format);
+  g_free (image->header);
   g_free (image->backing);
   g_free (image);
 }
@@ -101,8 +100,9 @@ read_head (RametConnection *connection, const char *path, guint8 *buffer, RametI
 
   if (local && stat (path, &st) == 0)
     {
+      image->inode = st.st_ino;
       image->file_size = (guint64) st.st_size;
-      image->mtime = st.st_mtim.tv_sec;
+      image->mtime_ns = (gint64) st.st_mtim.tv_sec * G_GINT64_CONSTANT (1000000000) + st.st_mtim.tv_nsec;
       if (!S_ISREG (st.st_mode) && !S_ISBLK (st.st_mode))
         {
           ramet_error_set (error, RAMET_ERROR_REFUSED, "'%s' is neither a file nor a block device", path);
@@ -161,16 +161,14 @@ inspect_one (RametConnection *connection, const char *path, const char *declared
 {
   g_autofree guint8 *buffer = g_malloc (RAMET_DISK_HEADER_BYTES);
   g_autoptr (RametDiskHeader) header = NULL;
-  RametImage *image = g_new0 (RametImage, 1);
+  g_autoptr (RametImage) image = g_new0 (RametImage, 1);
   gsize length = 0;
 
   image->path = g_strdup (path);
   if (!read_head (connection, path, buffer, image, &length, error) ||
       !(header = ramet_disk_header_parse (buffer, length, error)) || !check_header (header, path, declared, error))
-    {
-      image_free (image);
-      return NULL;
-    }
+    return NULL;
+  image->header = g_compute_checksum_for_data (G_CHECKSUM_SHA256, buffer, length);
   image->format = g_strdup (declared ? declared : header->format);
   if (!g_str_equal (image->format, "raw"))
     {
@@ -181,7 +179,35 @@ inspect_one (RametConnection *connection, const char *path, const char *declared
       image->backing = header->backing ? g_canonicalize_filename (header->backing, folder) : NULL;
       *ret_backing_format = g_strdup (header->backing_format);
     }
-  return image;
+  return g_steal_pointer (&image);
+}
+
+/**
+ * ramet_image_look:
+ * @declared_format: (nullable): what the domain says it is
+ * @error: RAMET_ERROR_NOT_FOUND if the file is gone
+ *
+ * As ramet_image_inspect(), without following the chain.
+ *
+ * Returns: (transfer full)
+ */
+RametImage *
+ramet_image_look (RametConnection *connection, const char *path, const char *declared_format, GError **error)
+{
+  g_autofree char *backing_format = NULL;
+
+  return inspect_one (connection, path, declared_format, &backing_format, error);
+}
+
+/** ramet_image_print_chain: (transfer full): the paths of @chain, from ramet_image_inspect(), joined by arrows */
+char *
+ramet_image_print_chain (GPtrArray *chain)
+{
+  GString *text = g_string_new (NULL);
+
+  for (guint i = 0; i < chain->len; i++)
+    g_string_append_printf (text, "%s'%s'", i ? " -> " : "", ((RametImage *) g_ptr_array_index (chain, i))->path);
+  return g_string_free (text, FALSE);
 }
 
 /**
@@ -197,7 +223,7 @@ inspect_one (RametConnection *connection, const char *path, const char *declared
 GPtrArray *
 ramet_image_inspect (RametConnection *connection, const char *path, const char *declared_format, GError **error)
 {
-  g_autoptr (GPtrArray) chain = g_ptr_array_new_with_free_func (image_free);
+  g_autoptr (GPtrArray) chain = g_ptr_array_new_with_free_func ((GDestroyNotify) ramet_image_free);
   g_autofree char *format = g_strdup (declared_format);
   g_autofree char *next = g_strdup (path);
 
@@ -215,8 +241,11 @@ ramet_image_inspect (RametConnection *connection, const char *path, const char *
           }
       if (chain->len == RAMET_MAX_CHAIN)
         {
-          ramet_error_set (error, RAMET_ERROR_REFUSED, "'%s' stands on more than %d backing files", path,
-                           RAMET_MAX_CHAIN - 1);
+          g_autofree char *all = ramet_image_print_chain (chain);
+
+          ramet_error_set (error, RAMET_ERROR_REFUSED, "a disk may stand on %d files and not more: %s -> '%s' …",
+                           RAMET_MAX_CHAIN, all, next);
+          ramet_error_hint (error, "make the chain shorter: 'ramet flatten NAME', or 'qemu-img commit'");
           return NULL;
         }
       image = inspect_one (connection, next, format, &backing_format, error);

@@ -9,12 +9,21 @@ typedef struct
   char *path;
   char *format;      /* as probed */
   guint64 capacity;  /* virtual size in bytes */
-  guint64 file_size; /* bytes, 0 if unknown (another host) */
-  gint64 mtime;      /* seconds since 1970, 0 if unknown */
+  guint64 inode;     /* 0 if unknown (another host) */
+  guint64 file_size; /* bytes, 0 if unknown */
+  gint64 mtime_ns;   /* nanoseconds since 1970, 0 if unknown */
+  char *header;      /* SHA-256 of its first RAMET_DISK_HEADER_BYTES, in lower-case hex */
   char *backing;     /* absolute path, or NULL */
 } RametImage;
 
 #define RAMET_MAX_CHAIN 16
 
+RametImage *ramet_image_look (RametConnection *connection, const char *path, const char *declared_format,
+                              GError **error);
+void ramet_image_free (RametImage *image);
+char *ramet_image_print_chain (GPtrArray *chain);
+
 GPtrArray *ramet_image_inspect (RametConnection *connection, const char *path, const char *declared_format,
                                 GError **error);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (RametImage, ramet_image_free)

@@ -35,6 +35,7 @@ fingerprint_free (gpointer data)
   g_free (print->target);
   g_free (print->path);
   g_free (print->format);
+  g_free (print->header);
   g_free (print);
 }
 
@@ -69,6 +70,19 @@ ramet_metadata_free (RametMetadata *metadata)
   g_free (metadata);
 }
 
+/** ramet_metadata_add_fingerprint: (transfer none): for the caller to fill in what else is known */
+RametFingerprint *
+ramet_metadata_add_fingerprint (RametMetadata *metadata, const char *target, const char *path, const char *format)
+{
+  RametFingerprint *print = g_new0 (RametFingerprint, 1);
+
+  print->target = g_strdup (target);
+  print->path = g_strdup (path);
+  print->format = g_strdup (format);
+  g_ptr_array_add (metadata->fingerprints, print);
+  return print;
+}
+
 void
 ramet_metadata_add_volume (RametMetadata *metadata, const char *pool, const char *name, const char *path)
 {
@@ -93,6 +107,14 @@ parse_state (const char *text, RametState *ret_state, GError **error)
   return FALSE;
 }
 
+static guint64
+get_number (xmlNode *node, const char *attribute)
+{
+  g_autofree char *text = ramet_xml_get (node, attribute);
+
+  return text ? g_ascii_strtoull (text, NULL, 10) : 0;
+}
+
 static void
 parse_base (xmlNode *base, RametMetadata *metadata)
 {
@@ -102,16 +124,20 @@ parse_base (xmlNode *base, RametMetadata *metadata)
   metadata->base_uuid = ramet_xml_get (base, "uuid");
   for (xmlNode *disk = ramet_xml_first (base, "disk"); disk; disk = ramet_xml_next (disk, "disk"))
     {
-      RametFingerprint *print = g_new0 (RametFingerprint, 1);
-      g_autofree char *size = ramet_xml_get (disk, "size");
-      g_autofree char *mtime = ramet_xml_get (disk, "mtime");
+      g_autofree char *target = ramet_xml_get (disk, "target");
+      g_autofree char *path = ramet_xml_get (disk, "path");
+      g_autofree char *format = ramet_xml_get (disk, "format");
+      g_autofree char *mtime = ramet_xml_get (disk, "mtime-ns");
+      RametFingerprint *print;
 
-      print->target = ramet_xml_get (disk, "target");
-      print->path = ramet_xml_get (disk, "path");
-      print->format = ramet_xml_get (disk, "format");
-      print->size = size ? g_ascii_strtoull (size, NULL, 10) : 0;
-      print->mtime = mtime ? g_ascii_strtoll (mtime, NULL, 10) : 0;
-      g_ptr_array_add (metadata->fingerprints, print);
+      if (path == NULL)
+        continue;
+      print = ramet_metadata_add_fingerprint (metadata, target, path, format);
+      print->inode = get_number (disk, "inode");
+      print->size = get_number (disk, "size");
+      print->mtime_ns = mtime ? g_ascii_strtoll (mtime, NULL, 10) : 0;
+      print->capacity = get_number (disk, "capacity");
+      print->header = ramet_xml_get (disk, "header");
     }
 }
 
@@ -183,6 +209,15 @@ set_if (xmlNode *node, const char *attribute, const char *value)
 }
 
 static void
+set_number (xmlNode *node, const char *attribute, guint64 value)
+{
+  g_autofree char *text = g_strdup_printf ("%" G_GUINT64_FORMAT, value);
+
+  if (value)
+    ramet_xml_set (node, attribute, text);
+}
+
+static void
 add_base (xmlNode *root, const RametMetadata *metadata)
 {
   xmlNode *base;
@@ -195,15 +230,17 @@ add_base (xmlNode *root, const RametMetadata *metadata)
   for (guint i = 0; i < metadata->fingerprints->len; i++)
     {
       const RametFingerprint *print = g_ptr_array_index (metadata->fingerprints, i);
-      g_autofree char *size = g_strdup_printf ("%" G_GUINT64_FORMAT, print->size);
-      g_autofree char *mtime = g_strdup_printf ("%" G_GINT64_FORMAT, print->mtime);
+      g_autofree char *mtime = g_strdup_printf ("%" G_GINT64_FORMAT, print->mtime_ns);
       xmlNode *disk = ramet_xml_add (base, "disk", NULL);
 
       set_if (disk, "target", print->target);
       set_if (disk, "path", print->path);
       set_if (disk, "format", print->format);
-      ramet_xml_set (disk, "size", size);
-      ramet_xml_set (disk, "mtime", mtime);
+      set_number (disk, "inode", print->inode);
+      set_number (disk, "size", print->size);
+      set_if (disk, "mtime-ns", print->mtime_ns ? mtime : NULL);
+      set_number (disk, "capacity", print->capacity);
+      set_if (disk, "header", print->header);
     }
 }
 

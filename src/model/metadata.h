@@ -28,14 +28,17 @@ typedef struct
   char *path; /* absolute, on the host of libvirtd */
 } RametVolumeRef;
 
-/* What a file looked like when a clone was made from it. */
+/* What a file looked like when a clone was made from it. What was not known then is 0 or NULL. */
 typedef struct
 {
-  char *target;  /* the disk's target in the base: "vda" */
-  char *path;    /* absolute */
-  char *format;  /* as probed: "qcow2", "raw" */
-  guint64 size;  /* bytes of the file, 0 if unknown */
-  gint64 mtime;  /* seconds since 1970, 0 if unknown */
+  char *target;     /* the disk's target in the base: "vda" */
+  char *path;       /* absolute */
+  char *format;     /* as probed: "qcow2", "raw" */
+  guint64 inode;    /* which file it is; device numbers do not last over a reboot */
+  guint64 size;     /* bytes of the file */
+  gint64 mtime_ns;  /* nanoseconds since 1970 */
+  guint64 capacity; /* virtual size in bytes */
+  char *header;     /* SHA-256 of its first RAMET_DISK_HEADER_BYTES, in lower-case hex */
 } RametFingerprint;
 
 /* Our element in a domain's <metadata>: all the state that ramet keeps of a VM. */
@@ -63,6 +66,8 @@ char *ramet_metadata_to_xml (const RametMetadata *metadata);
 gboolean ramet_metadata_embed (xmlNode *domain, const char *metadata_xml, GError **error);
 
 const char *ramet_state_name (RametState state);
+RametFingerprint *ramet_metadata_add_fingerprint (RametMetadata *metadata, const char *target, const char *path,
+                                                  const char *format);
 void ramet_metadata_add_volume (RametMetadata *metadata, const char *pool, const char *name, const char *path);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (RametMetadata, ramet_metadata_free)

@@ -6,22 +6,10 @@
 #include "core/text.h"
 #include "host/image.h"
 #include "host/storage.h"
+#include "operations/drift.h"
 
 #define LEAST_POOL_ROOM_BYTES (64 * 1024 * 1024)
 #define DEFAULT_NVRAM_FOLDER "/var/lib/libvirt/qemu/nvram" /* of qemu:///system; firmware='efi' leaves it unsaid */
-
-static void
-add_fingerprint (RametClonePlan *plan, const char *target, const RametImage *image)
-{
-  RametFingerprint *print = g_new0 (RametFingerprint, 1);
-
-  print->target = g_strdup (target);
-  print->path = g_strdup (image->path);
-  print->format = g_strdup (image->format);
-  print->size = image->file_size;
-  print->mtime = image->mtime;
-  g_ptr_array_add (plan->metadata->fingerprints, print);
-}
 
 static void
 check_volume_free (RametClonePlan *plan, const char *volume, const char *path, GPtrArray *findings)
@@ -73,7 +61,7 @@ plan_overlay (RametClonePlan *plan, const RametDomainDisk *disk, GPtrArray *chai
       const RametImage *image = g_ptr_array_index (chain, i);
 
       ramet_overlay_add_layer (overlay, image->path, image->format);
-      add_fingerprint (plan, disk->target, image);
+      ramet_drift_remember (plan->metadata, disk->target, image);
     }
   g_ptr_array_add (plan->identity->overlays, overlay);
 }
@@ -93,6 +81,16 @@ plan_disk (RametClonePlan *plan, RametTask *task, const RametDomainDisk *disk, G
     {
       if (why) /* a disk that is reached over the network is refused by its XPath */
         g_prefix_error (&why, "disk '%s' of '%s': ", disk->target, plan->base->name);
+      ramet_findings_take (findings, why);
+      return;
+    }
+  if (chain->len >= RAMET_MAX_CHAIN)
+    {
+      g_autofree char *all = ramet_image_print_chain (chain);
+
+      ramet_error_set (&why, RAMET_ERROR_REFUSED, "disk '%s' of '%s' stands on %u files; a clone's would stand on more "
+                       "than %d: %s", disk->target, plan->base->name, chain->len, RAMET_MAX_CHAIN, all);
+      ramet_error_hint (&why, "clone from a base further down, or make the chain shorter with 'qemu-img commit'");
       ramet_findings_take (findings, why);
       return;
     }

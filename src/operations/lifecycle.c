@@ -3,30 +3,57 @@
 
 #include "host/access.h"
 #include "host/storage.h"
+#include "operations/drift.h"
 
 #define ASK_AGAIN_US (10 * G_TIME_SPAN_SECOND)
 #define POLL_MS 200
 
+/* (transfer full) (nullable): the names of @vm's clones, with a space between; "" if there are none */
+static char *
+name_clones (RametVm *vm, GError **error)
+{
+  g_autoptr (GPtrArray) clones = ramet_lifecycle_clones_of (vm, error);
+
+  if (clones == NULL)
+    return NULL;
+  g_ptr_array_add (clones, NULL);
+  return g_strjoinv (" ", (char **) clones->pdata);
+}
+
+/* What others stand on must not be written to; a VM that was set up is nobody's base. */
+static gboolean
+check_no_base (RametVm *vm, GError **error)
+{
+  RametState state = ramet_vm_get_state (vm);
+  const char *name = ramet_vm_get_name (vm);
+  g_autofree char *clones = NULL;
+
+  if (state == RAMET_STATE_READY)
+    return TRUE;
+  clones = name_clones (vm, error);
+  if (clones == NULL)
+    return FALSE;
+  if (state == RAMET_STATE_RAW && *clones == '\0')
+    return TRUE;
+  if (*clones)
+    ramet_error_set (error, RAMET_ERROR_REFUSED, "cannot start '%s': it would break its clones: %s", name, clones);
+  else
+    ramet_error_set (error, RAMET_ERROR_REFUSED, "'%s' is a base: to run it would break the clones made from it", name);
+  ramet_error_hint (error, "'ramet clone %s NAME' makes a VM to work in", name);
+  return FALSE;
+}
+
 /* ramet starts nothing that is not whole. */
 static gboolean
-check_startable (const RametVm *vm, GError **error)
+check_startable (RametVm *vm, GError **error)
 {
   RametState state = ramet_vm_get_state (vm);
   const char *name = ramet_vm_get_name (vm);
 
-  if (state == RAMET_STATE_READY || state == RAMET_STATE_RAW)
-    return TRUE;
-  if (state == RAMET_STATE_BASE)
-    {
-      ramet_error_set (error, RAMET_ERROR_REFUSED, "'%s' is a base: to run it would break the clones made from it", name);
-      ramet_error_hint (error, "'ramet clone %s NAME' makes a VM to work in", name);
-    }
-  else
-    {
-      ramet_error_set (error, RAMET_ERROR_STATE, "'%s' is half made or half removed (%s)", name,
-                       ramet_state_name (state));
-      ramet_error_hint (error, "'ramet remove %s' clears it", name);
-    }
+  if (state == RAMET_STATE_READY || state == RAMET_STATE_RAW || state == RAMET_STATE_BASE)
+    return check_no_base (vm, error);
+  ramet_error_set (error, RAMET_ERROR_STATE, "'%s' is half made or half removed (%s)", name, ramet_state_name (state));
+  ramet_error_hint (error, "'ramet remove %s' clears it", name);
   return FALSE;
 }
 
@@ -54,7 +81,7 @@ ramet_lifecycle_start (RametVm *vm, RametTask *task, const RametLifecycleOptions
     }
   if (vm->run == RAMET_RUN_PAUSED)
     return set_run_error (vm, "start", "resume", error);
-  return ramet_domain_start (vm->domain, error);
+  return (options->despite_drift || ramet_drift_check (vm, error)) && ramet_domain_start (vm->domain, error);
 }
 
 static gboolean
@@ -105,7 +132,7 @@ ramet_lifecycle_stop (RametVm *vm, RametTask *task, const RametLifecycleOptions 
 gboolean
 ramet_lifecycle_restart (RametVm *vm, RametTask *task, const RametLifecycleOptions *options, GError **error)
 {
-  if (!check_startable (vm, error) || !ramet_lifecycle_stop (vm, task, options, error))
+  if (!check_startable (vm, error) || !ramet_drift_check (vm, error) || !ramet_lifecycle_stop (vm, task, options, error))
     return FALSE;
   vm->run = RAMET_RUN_OFF;
   return ramet_lifecycle_start (vm, task, options, error);
@@ -177,15 +204,12 @@ ramet_lifecycle_clones_of (RametVm *vm, GError **error)
 static gboolean
 check_no_clones (RametVm *vm, GError **error)
 {
-  g_autoptr (GPtrArray) clones = ramet_lifecycle_clones_of (vm, error);
-  g_autofree char *names = NULL;
+  g_autofree char *names = name_clones (vm, error);
 
-  if (clones == NULL)
+  if (names == NULL)
     return FALSE;
-  if (clones->len == 0)
+  if (*names == '\0')
     return TRUE;
-  g_ptr_array_add (clones, NULL);
-  names = g_strjoinv (" ", (char **) clones->pdata);
   ramet_error_set (error, RAMET_ERROR_STATE, "cannot remove '%s': clones stand on its disk: %s", ramet_vm_get_name (vm),
                    names);
   ramet_error_hint (error, "remove them first: 'ramet remove %s'", names);

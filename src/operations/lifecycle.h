@@ -11,7 +11,8 @@
 /* How a verb treats one VM. */
 typedef struct
 {
-  gboolean force;   /* pull the plug rather than ask the guest */
+  gboolean force;          /* pull the plug rather than ask the guest */
+  gboolean despite_drift;  /* start although the base has changed */
   guint timeout_s;  /* seconds to wait for a guest to shut down */
 } RametLifecycleOptions;
 

@@ -27,7 +27,7 @@ test_round_trip (void)
   print->path = g_strdup ("/p/base.qcow2");
   print->format = g_strdup ("qcow2");
   print->size = G_MAXUINT64;
-  print->mtime = -5;
+  print->mtime_ns = -5;
   g_ptr_array_add (before->fingerprints, print);
 
   xml = ramet_metadata_to_xml (before);
@@ -37,7 +37,7 @@ test_round_trip (void)
   g_assert_cmpstr (again, ==, xml);
   g_assert_cmpstr (after->host_keys, ==, before->host_keys);
   g_assert_cmpuint (((RametFingerprint *) g_ptr_array_index (after->fingerprints, 0))->size, ==, G_MAXUINT64);
-  g_assert_cmpint (((RametFingerprint *) g_ptr_array_index (after->fingerprints, 0))->mtime, ==, -5);
+  g_assert_cmpint (((RametFingerprint *) g_ptr_array_index (after->fingerprints, 0))->mtime_ns, ==, -5);
 }
 
 static const struct

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "operations/drift.h"
+
+#include "core/text.h"
+#include "model/domain.h"
+
+/** ramet_drift_remember: adds the fingerprint of @image, a layer under the clone's disk @target, to @metadata */
+void
+ramet_drift_remember (RametMetadata *metadata, const char *target, const RametImage *image)
+{
+  RametFingerprint *print = ramet_metadata_add_fingerprint (metadata, target, image->path, image->format);
+
+  print->inode = image->inode;
+  print->size = image->file_size;
+  print->mtime_ns = image->mtime_ns;
+  print->capacity = image->capacity;
+  print->header = g_strdup (image->header);
+}
+
+static char *
+time_text (gint64 ns)
+{
+  g_autoptr (GDateTime) at = g_date_time_new_from_unix_local (ns / 1000000000);
+
+  return at ? g_date_time_format (at, "%Y-%m-%d %H:%M:%S") : g_strdup ("another time");
+}
+
+/* What of @print, as far as it is known, does not hold of @image; NULL if all holds. */
+static char *
+compare (const RametFingerprint *print, const RametImage *image)
+{
+  g_autoptr (GString) what = g_string_new (NULL);
+
+  if (print->capacity && print->capacity != image->capacity)
+    {
+      g_autofree char *was = ramet_text_size (print->capacity);
+      g_autofree char *is = ramet_text_size (image->capacity);
+
+      g_string_append_printf (what, ", its disk has %s and had %s", is, was);
+    }
+  if (print->size && image->file_size && print->size != image->file_size)
+    g_string_append_printf (what, ", it has %" G_GUINT64_FORMAT " bytes and had %" G_GUINT64_FORMAT, image->file_size,
+                            print->size);
+  if (print->mtime_ns && image->mtime_ns && print->mtime_ns != image->mtime_ns)
+    {
+      g_autofree char *at = time_text (image->mtime_ns);
+
+      g_string_append_printf (what, ", it was written to at %s", at);
+    }
+  if (print->header && image->header && !g_str_equal (print->header, image->header))
+    g_string_append (what, ", its header is another");
+  if (print->inode && image->inode && print->inode != image->inode)
+    g_string_append (what, ", it was replaced by another file");
+  if (what->len == 0)
+    return NULL;
+  return g_strdup_printf ("'%s' is not what it was when the clone was made: %s", print->path, what->str + 2);
+}
+
+/**
+ * ramet_drift_find:
+ * @error: only if libvirt could not be asked; a file that is gone or not what it was is a finding
+ *
+ * Looks at each file that a clone with @metadata stands on.
+ *
+ * Returns: (transfer full) (element-type utf8): a sentence for each that has changed
+ */
+GPtrArray *
+ramet_drift_find (RametConnection *connection, const RametMetadata *metadata, GError **error)
+{
+  g_autoptr (GPtrArray) changes = g_ptr_array_new_with_free_func (g_free);
+
+  for (guint i = 0; i < metadata->fingerprints->len; i++)
+    {
+      const RametFingerprint *print = g_ptr_array_index (metadata->fingerprints, i);
+      g_autoptr (GError) why = NULL;
+      g_autoptr (RametImage) image = ramet_image_look (connection, print->path, print->format, &why);
+      char *change = image ? compare (print, image) : NULL;
+
+      if (image == NULL && !g_error_matches (why, RAMET_ERROR, RAMET_ERROR_NOT_FOUND) &&
+          !g_error_matches (why, RAMET_ERROR, RAMET_ERROR_REFUSED))
+        {
+          g_propagate_error (error, g_steal_pointer (&why));
+          return NULL;
+        }
+      if (image == NULL)
+        change = g_strdup (why->message);
+      if (change)
+        g_ptr_array_add (changes, change);
+    }
+  return g_steal_pointer (&changes);
+}
+
+static gboolean
+remember_disk (RametConnection *connection, RametMetadata *metadata, const RametDomainDisk *disk, GError **error)
+{
+  g_autoptr (GPtrArray) chain = ramet_image_inspect (connection, disk->path, disk->format, error);
+
+  for (guint i = 1; chain && i < chain->len; i++)
+    ramet_drift_remember (metadata, disk->target, g_ptr_array_index (chain, i));
+  return chain != NULL;
+}
+
+/**
+ * ramet_drift_refresh:
+ * @domain: a clone
+ *
+ * Writes into @metadata what the files that @domain's disks stand on look like now. On failure @metadata is as before.
+ */
+gboolean
+ramet_drift_refresh (RametConnection *connection, RametMetadata *metadata, RametDomain *domain, GError **error)
+{
+  g_autofree char *xml = ramet_domain_get_xml (domain, TRUE, error);
+  g_autoptr (RametDomainFacts) facts = xml ? ramet_domain_facts_new (xml, error) : NULL;
+  g_autoptr (RametMetadata) fresh = ramet_metadata_new (metadata->state);
+  GPtrArray *before = metadata->fingerprints;
+
+  if (facts == NULL)
+    return FALSE;
+  for (guint i = 0; i < facts->disks->len; i++)
+    {
+      const RametDomainDisk *disk = g_ptr_array_index (facts->disks, i);
+
+      if (ramet_domain_disk_wants_overlay (disk) && disk->path && !remember_disk (connection, fresh, disk, error))
+        return FALSE;
+    }
+  metadata->fingerprints = fresh->fingerprints;
+  fresh->fingerprints = before;
+  return TRUE;
+}
+
+/** ramet_drift_check: RAMET_ERROR_REFUSED if a file that the clone @vm stands on has changed: it may see garbage */
+gboolean
+ramet_drift_check (const RametVm *vm, GError **error)
+{
+  const char *name = ramet_vm_get_name (vm);
+  g_autoptr (GPtrArray) changes = ramet_drift_find (ramet_domain_get_connection (vm->domain), vm->metadata, error);
+  g_autofree char *all = NULL;
+
+  if (changes == NULL)
+    return FALSE;
+  if (changes->len == 0)
+    return TRUE;
+  g_ptr_array_add (changes, NULL);
+  all = g_strjoinv ("; ", (char **) changes->pdata);
+  ramet_error_set (error, RAMET_ERROR_REFUSED, "cannot start '%s', whose base has changed: %s", name, all);
+  ramet_error_hint (error, "put the base back as it was; if it was only moved: 'ramet rebase %s'; 'ramet start --force "
+                           "%s' starts it all the same, with what its disk then holds", name, name);
+  return FALSE;
+}

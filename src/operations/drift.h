@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <glib.h>
+
+#include "host/image.h"
+#include "operations/vm.h"
+
+/* Whether the files that a clone stands on are still what they were when it was made. */
+
+void ramet_drift_remember (RametMetadata *metadata, const char *target, const RametImage *image);
+GPtrArray *ramet_drift_find (RametConnection *connection, const RametMetadata *metadata, GError **error);
+gboolean ramet_drift_refresh (RametConnection *connection, RametMetadata *metadata, RametDomain *domain,
+                              GError **error);
+gboolean ramet_drift_check (const RametVm *vm, GError **error);
