@@ -11,10 +11,10 @@
 
 static struct
 {
-  char **shares, **macs, **ssh_keys;
+  char **shares, **macs, **ssh_keys, **share_disks;
   char *cpus, *memory, *disk_size, *network, *user, *project, *pool;
   int timeout;
-  gboolean grant, no_bootstrap, no_wait, keep, dry_run, print_xml;
+  gboolean drop_host_devices, keep_qemu_args, grant, no_bootstrap, no_wait, keep, dry_run, print_xml;
   GPtrArray *extras; /* (element-type RametExtra): packages and scripts in the order given */
 } opt = { .timeout = RAMET_TIMEOUT_NOT_GIVEN };
 
@@ -60,6 +60,12 @@ const GOptionEntry ramet_options_clone[] = {
   { "pool", 0, 0, G_OPTION_ARG_STRING, &opt.pool, "Storage pool for its disks; else 'default'", "NAME" },
   { "grant", 0, 0, G_OPTION_ARG_NONE, &opt.grant, "Let QEMU's user reach shares and base by ACL; remove undoes it",
     NULL },
+  { "drop-host-devices", 0, 0, G_OPTION_ARG_NONE, &opt.drop_host_devices,
+    "Leave out devices of the host and lines to it that only one guest can have", NULL },
+  { "keep-qemu-args", 0, 0, G_OPTION_ARG_NONE, &opt.keep_qemu_args,
+    "Take over what the base hands to QEMU past libvirt, as it is", NULL },
+  { "share-disk", 0, 0, G_OPTION_ARG_STRING_ARRAY, &opt.share_disks,
+    "Let base and VM both write to the base's shareable disk TARGET", "TARGET" },
   { "no-bootstrap", 0, 0, G_OPTION_ARG_NONE, &opt.no_bootstrap, "Only make it: not started, root console open", NULL },
   { "no-wait", 0, 0, G_OPTION_ARG_NONE, &opt.no_wait, "Do not wait until it answers by name", NULL },
   { "timeout", 0, 0, G_OPTION_ARG_INT, &opt.timeout, "How long to wait for the guest in all, in seconds; else 600",
@@ -115,7 +121,8 @@ parse_options (char **args, RametCloneOptions *ret_options, GError **error)
     .base = args[0], .name = args[1], .shares = (const char *const *) opt.shares,
     .macs = (const char *const *) opt.macs, .ssh_keys = (const char *const *) opt.ssh_keys,
     .user = opt.user, .network = opt.network, .project = opt.project, .pool = opt.pool,
-    .grant = opt.grant, .no_bootstrap = opt.no_bootstrap, .no_wait = opt.no_wait, .keep = opt.keep,
+    .share_disks = (const char *const *) opt.share_disks, .drop_host_devices = opt.drop_host_devices,
+    .keep_qemu_args = opt.keep_qemu_args, .grant = opt.grant, .no_bootstrap = opt.no_bootstrap, .no_wait = opt.no_wait, .keep = opt.keep,
   };
 
   if (!parse_cpus (&options.vcpus, error) ||

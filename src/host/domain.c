@@ -174,11 +174,10 @@ ramet_domain_define (RametConnection *connection, const char *xml, GError **erro
   return NULL;
 }
 
-/** ramet_domain_get_xml: (transfer full): without passwords; @inactive: as it will be at the next start */
-char *
-ramet_domain_get_xml (RametDomain *domain, gboolean inactive, GError **error)
+static char *
+get_xml (RametDomain *domain, guint flags, GError **error)
 {
-  char *xml = virDomainGetXMLDesc (domain->domain, inactive ? VIR_DOMAIN_XML_INACTIVE : 0);
+  char *xml = virDomainGetXMLDesc (domain->domain, flags);
   char *copy;
 
   if (xml == NULL)
@@ -189,6 +188,20 @@ ramet_domain_get_xml (RametDomain *domain, gboolean inactive, GError **error)
   copy = g_strdup (xml);
   free (xml);
   return copy;
+}
+
+/** ramet_domain_get_xml: (transfer full): without passwords; @inactive: as it will be at the next start */
+char *
+ramet_domain_get_xml (RametDomain *domain, gboolean inactive, GError **error)
+{
+  return get_xml (domain, inactive ? VIR_DOMAIN_XML_INACTIVE : 0, error);
+}
+
+/** ramet_domain_get_definition: (transfer full): as it will be at the next start, passwords among it */
+char *
+ramet_domain_get_definition (RametDomain *domain, GError **error)
+{
+  return get_xml (domain, VIR_DOMAIN_XML_INACTIVE | VIR_DOMAIN_XML_SECURE, error);
 }
 
 gboolean

@@ -31,6 +31,7 @@ gboolean ramet_domain_reattach (RametDomain *domain, GError **error);
 const char *ramet_domain_get_name (RametDomain *domain);
 RametConnection *ramet_domain_get_connection (RametDomain *domain);
 char *ramet_domain_get_uuid (RametDomain *domain);
+char *ramet_domain_get_definition (RametDomain *domain, GError **error);
 char *ramet_domain_get_xml (RametDomain *domain, gboolean inactive, GError **error);
 gboolean ramet_domain_get_run (RametDomain *domain, RametRun *ret_run, GError **error);
 const char *ramet_run_name (RametRun run);

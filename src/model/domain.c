@@ -28,6 +28,7 @@ ramet_domain_facts_free (RametDomainFacts *facts)
   g_free (facts->type);
   g_free (facts->nvram);
   g_free (facts->metadata);
+  g_ptr_array_unref (facts->boot_files);
   g_ptr_array_unref (facts->disks);
   g_ptr_array_unref (facts->macs);
   g_free (facts);
@@ -55,11 +56,11 @@ read_disk (xmlNode *node)
   return disk;
 }
 
-/** ramet_domain_disk_wants_overlay: whether a clone must not write to this disk itself */
+/** ramet_domain_disk_wants_overlay: whether a clone writes to a layer of its own; what is shareable has no owner */
 gboolean
 ramet_domain_disk_wants_overlay (const RametDomainDisk *disk)
 {
-  return g_str_equal (disk->device, "disk") && !disk->readonly;
+  return g_str_equal (disk->device, "disk") && !disk->readonly && !disk->shareable;
 }
 
 /* @unit as libvirt's parser takes it: https://libvirt.org/formatdomain.html#memory-allocation */
@@ -104,6 +105,26 @@ read_devices (xmlNode *devices, RametDomainFacts *facts)
     }
 }
 
+static void
+read_os (xmlNode *os, RametDomainFacts *facts)
+{
+  static const char *const files[] = { "loader", "kernel", "initrd", "dtb" };
+  xmlNode *nvram = ramet_xml_first (os, "nvram");
+  xmlNode *source = ramet_xml_first (nvram, "source");
+
+  facts->firmware_efi = ramet_xml_has (os, "firmware", "efi");
+  facts->nvram = source ? ramet_xml_get (source, "file") : ramet_xml_text (nvram);
+  if (facts->nvram && *g_strstrip (facts->nvram) == '\0')
+    g_clear_pointer (&facts->nvram, g_free);
+  for (gsize i = 0; i < G_N_ELEMENTS (files); i++)
+    {
+      g_autofree char *path = ramet_xml_text (ramet_xml_first (os, files[i]));
+
+      if (path && *g_strstrip (path))
+        g_ptr_array_add (facts->boot_files, g_steal_pointer (&path));
+    }
+}
+
 static char *
 read_metadata (xmlNode *metadata)
 {
@@ -136,6 +157,7 @@ ramet_domain_facts_new (const char *xml, GError **error)
     return NULL;
   root = xmlDocGetRootElement (doc);
   facts = g_new0 (RametDomainFacts, 1);
+  facts->boot_files = g_ptr_array_new_with_free_func (g_free);
   facts->disks = g_ptr_array_new_with_free_func (disk_free);
   facts->macs = g_ptr_array_new_with_free_func (g_free);
   facts->name = ramet_xml_text (ramet_xml_first (root, "name"));
@@ -144,10 +166,7 @@ ramet_domain_facts_new (const char *xml, GError **error)
   facts->memory_kib = memory_in_kib (ramet_xml_first (root, "memory"));
   vcpus = ramet_xml_text (ramet_xml_first (root, "vcpu"));
   facts->vcpus = vcpus ? (guint) g_ascii_strtoull (vcpus, NULL, 10) : 1;
-  facts->firmware_efi = ramet_xml_has (ramet_xml_first (root, "os"), "firmware", "efi");
-  facts->nvram = ramet_xml_text (ramet_xml_at (root, "os/nvram"));
-  if (facts->nvram && *facts->nvram == '\0')
-    g_clear_pointer (&facts->nvram, g_free);
+  read_os (ramet_xml_first (root, "os"), facts);
   facts->metadata = read_metadata (ramet_xml_first (root, "metadata"));
   read_devices (ramet_xml_first (root, "devices"), facts);
   return facts;

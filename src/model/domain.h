@@ -32,6 +32,7 @@ typedef struct
   guint vcpus;
   gboolean firmware_efi; /* firmware='efi': libvirt picks loader and NVRAM when it starts */
   char *nvram;           /* path of the variables as declared, or NULL */
+  GPtrArray *boot_files; /* (element-type utf8): loader, kernel, initrd and dtb, as far as declared */
   gboolean has_console;  /* a serial port with a pty */
   char *metadata;        /* our element, or NULL */
   GPtrArray *disks;      /* (element-type RametDomainDisk) */

@@ -4,43 +4,7 @@
 #include <glib.h>
 
 #include "core/error.h"
-
-typedef struct
-{
-  char *path;
-  char *format; /* "qcow2", "raw", … as probed */
-} RametLayer;
-
-/* A disk of the base that the clone gets an overlay of its own for. */
-typedef struct
-{
-  char *target;      /* "vda" */
-  char *overlay;     /* path of the clone's qcow2 file */
-  GPtrArray *layers; /* (element-type RametLayer): the backing chain, nearest first */
-} RametOverlay;
-
-/* All that is new in a clone: with the base's XML it gives the clone's, and nothing else does. */
-typedef struct
-{
-  char *name;
-  char *uuid;
-  GPtrArray *macs;      /* (element-type utf8): one for each interface of the base, in order */
-  GPtrArray *overlays;  /* (element-type RametOverlay) */
-  GPtrArray *shares;    /* (element-type RametShare) */
-  char *metadata;       /* our element in no namespace */
-  char *nvram;          /* the clone's own variables file, or NULL if the base declares none */
-  char *network;        /* for the first interface, or NULL as in the base */
-  guint vcpus;          /* 0: as in the base */
-  guint64 memory_kib;   /* 0: as in the base */
-  gboolean link_down;   /* start with every link down */
-} RametIdentity;
-
-RametIdentity *ramet_identity_new (const char *name);
-void ramet_identity_free (RametIdentity *identity);
-RametOverlay *ramet_overlay_new (const char *target, const char *path);
-void ramet_overlay_add_layer (RametOverlay *overlay, const char *path, const char *format);
+#include "model/identity.h"
 
 char *ramet_rewrite_domain (const char *base_xml, const RametIdentity *identity, GPtrArray *ret_notes,
                             GError **error);
-
-G_DEFINE_AUTOPTR_CLEANUP_FUNC (RametIdentity, ramet_identity_free)

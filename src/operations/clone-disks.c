@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "operations/clone-plan.h"
 
+#include <errno.h>
 #include <unistd.h>
 
 #include "core/text.h"
@@ -67,54 +68,6 @@ plan_overlay (RametClonePlan *plan, const RametDomainDisk *disk, GPtrArray *chai
 }
 
 static void
-plan_disk (RametClonePlan *plan, RametTask *task, const RametDomainDisk *disk, GPtrArray *findings)
-{
-  g_autoptr (GPtrArray) chain = NULL;
-  g_autofree char *path = g_strdup (disk->path);
-  GError *why = NULL;
-
-  if (path == NULL && disk->pool && disk->volume)
-    path = ramet_storage_volume_path (plan->connection, disk->pool, disk->volume, &why);
-  if (path)
-    chain = ramet_image_inspect (plan->connection, path, disk->format, &why);
-  if (chain == NULL)
-    {
-      if (why) /* a disk that is reached over the network is refused by its XPath */
-        g_prefix_error (&why, "disk '%s' of '%s': ", disk->target, plan->base->name);
-      ramet_findings_take (findings, why);
-      return;
-    }
-  if (chain->len >= RAMET_MAX_CHAIN)
-    {
-      g_autofree char *all = ramet_image_print_chain (chain);
-
-      ramet_error_set (&why, RAMET_ERROR_REFUSED, "disk '%s' of '%s' stands on %u files; a clone's would stand on more "
-                       "than %d: %s", disk->target, plan->base->name, chain->len, RAMET_MAX_CHAIN, all);
-      ramet_error_hint (&why, "clone from a base further down, or make the chain shorter with 'qemu-img commit'");
-      ramet_findings_take (findings, why);
-      return;
-    }
-  if (g_strcmp0 (disk->type, "block") == 0)
-    ramet_task_warn (task, "the base's disk '%s' is a block device: see that nobody writes to it", path);
-  for (guint i = 0; i < chain->len; i++)
-    ramet_clone_check_readable (plan, ((RametImage *) g_ptr_array_index (chain, i))->path, findings);
-  plan_overlay (plan, disk, chain, findings);
-}
-
-/** ramet_clone_plan_disks: an overlay for each writable disk, by what its files are rather than by what is declared */
-void
-ramet_clone_plan_disks (RametClonePlan *plan, RametTask *task, GPtrArray *findings)
-{
-  for (guint i = 0; i < plan->base->disks->len; i++)
-    {
-      const RametDomainDisk *disk = g_ptr_array_index (plan->base->disks, i);
-
-      if (ramet_domain_disk_wants_overlay (disk))
-        plan_disk (plan, task, disk, findings);
-    }
-}
-
-static void
 plan_disk_as_declared (RametClonePlan *plan, const RametDomainDisk *disk)
 {
   g_autofree char *file = plan->identity->overlays->len == 0
@@ -132,6 +85,53 @@ plan_disk_as_declared (RametClonePlan *plan, const RametDomainDisk *disk)
   ramet_overlay_add_layer (overlay, backing, disk->format);
   ramet_metadata_add_volume (plan->metadata, plan->pool, file, path);
   g_ptr_array_add (plan->identity->overlays, overlay);
+}
+
+static void
+plan_disk (RametClonePlan *plan, const RametDomainDisk *disk, GPtrArray *findings)
+{
+  g_autoptr (GPtrArray) chain = NULL;
+  g_autofree char *path = g_strdup (disk->path);
+  GError *why = NULL;
+
+  if (path == NULL && disk->pool && disk->volume)
+    path = ramet_storage_volume_path (plan->connection, disk->pool, disk->volume, &why);
+  if (path)
+    chain = ramet_image_inspect (plan->connection, path, disk->format, &why);
+  if (chain == NULL)
+    {
+      if (why) /* a disk that is reached over the network is refused by its XPath */
+        g_prefix_error (&why, "disk '%s' of '%s': ", disk->target, plan->base->name);
+      ramet_findings_take (findings, why);
+      plan_disk_as_declared (plan, disk); /* so that the rewriting finds what else there is */
+      return;
+    }
+  if (chain->len >= RAMET_MAX_CHAIN)
+    {
+      g_autofree char *all = ramet_image_print_chain (chain);
+
+      ramet_error_set (&why, RAMET_ERROR_REFUSED, "disk '%s' of '%s' stands on %u files; a clone's would stand on more "
+                       "than %d: %s", disk->target, plan->base->name, chain->len, RAMET_MAX_CHAIN, all);
+      ramet_error_hint (&why, "clone from a base further down, or make the chain shorter with 'qemu-img commit'");
+      ramet_findings_take (findings, why);
+      return;
+    }
+  for (guint i = 0; i < chain->len; i++)
+    ramet_clone_check_readable (plan, ((RametImage *) g_ptr_array_index (chain, i))->path, findings);
+  plan_overlay (plan, disk, chain, findings);
+}
+
+/** ramet_clone_plan_disks: an overlay for each writable disk, by what its files are rather than by what is declared */
+void
+ramet_clone_plan_disks (RametClonePlan *plan, GPtrArray *findings)
+{
+  for (guint i = 0; i < plan->base->disks->len; i++)
+    {
+      const RametDomainDisk *disk = g_ptr_array_index (plan->base->disks, i);
+
+      if (ramet_domain_disk_wants_overlay (disk))
+        plan_disk (plan, disk, findings);
+    }
 }
 
 /** ramet_clone_plan_disks_as_declared: opens none of them */
@@ -167,6 +167,24 @@ ramet_clone_plan_nvram (RametClonePlan *plan)
   ramet_metadata_add_volume (plan->metadata, "", file, path);
   if (plan->base->nvram)
     plan->identity->nvram = g_steal_pointer (&path);
+}
+
+/** ramet_clone_check_boot_files: what firmware and kernel are loaded from is shared with the base, and must be there */
+void
+ramet_clone_check_boot_files (RametClonePlan *plan, GPtrArray *findings)
+{
+  for (guint i = 0; i < plan->base->boot_files->len && ramet_connection_is_local (plan->connection); i++)
+    {
+      const char *path = g_ptr_array_index (plan->base->boot_files, i);
+      GError *why = NULL;
+
+      if (*path != '/' || access (path, R_OK) == 0 || errno == EACCES) /* libvirt hands it to QEMU's user itself */
+        continue;
+      ramet_error_set (&why, RAMET_ERROR_NOT_FOUND, "'%s' boots from '%s', which cannot be read: %s", plan->base->name,
+                       path, g_strerror (errno));
+      ramet_error_hint (&why, "install what it belongs to, or set the right path with 'virsh edit %s'", plan->base->name);
+      ramet_findings_take (findings, why);
+    }
 }
 
 /** ramet_clone_check_pool: whether there is room for overlays, and where */

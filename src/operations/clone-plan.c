@@ -73,6 +73,9 @@ plan_new (RametConnection *connection, const RametCloneOptions *options)
   plan->identity->vcpus = options->vcpus;
   plan->identity->memory_kib = options->memory_bytes / 1024;
   plan->identity->network = g_strdup (options->network);
+  plan->identity->drop_host_devices = options->drop_host_devices;
+  plan->identity->keep_qemu_args = options->keep_qemu_args;
+  plan->identity->share_disks = g_strdupv ((char **) options->share_disks);
   plan->metadata = ramet_metadata_new (RAMET_STATE_CREATING);
   plan->metadata->created = g_date_time_format (now, "%Y-%m-%dT%H:%M:%SZ");
   plan->metadata->project = g_strdup (options->project);
@@ -143,7 +146,7 @@ read_base (RametClonePlan *plan, GError **error)
     }
   if (!check_base_state (base, error))
     return FALSE;
-  plan->base_xml = ramet_domain_get_xml (base->domain, TRUE, error);
+  plan->base_xml = ramet_domain_get_definition (base->domain, error);
   plan->base = plan->base_xml ? ramet_domain_facts_new (plan->base_xml, error) : NULL;
   if (plan->base == NULL)
     return FALSE;
@@ -303,6 +306,29 @@ check_console (RametClonePlan *plan, GPtrArray *findings)
   ramet_findings_take (findings, why);
 }
 
+/* A shareable disk that is named and is none would otherwise be believed to be shared. */
+static void
+check_share_disks (RametClonePlan *plan, GPtrArray *findings)
+{
+  for (const char *const *target = plan->options->share_disks; target && *target; target++)
+    {
+      gboolean found = FALSE;
+      GError *why = NULL;
+
+      for (guint i = 0; i < plan->base->disks->len; i++)
+        {
+          const RametDomainDisk *disk = g_ptr_array_index (plan->base->disks, i);
+
+          found |= disk->shareable && g_strcmp0 (disk->target, *target) == 0;
+        }
+      if (found)
+        continue;
+      ramet_error_set (&why, RAMET_ERROR_NOT_FOUND, "'%s' has no shareable disk '%s'", plan->base->name, *target);
+      ramet_error_hint (&why, "--share-disk takes the target of a disk with <shareable/>: vdb, say");
+      ramet_findings_take (findings, why);
+    }
+}
+
 static void
 check_network (RametClonePlan *plan, GPtrArray *findings)
 {
@@ -383,18 +409,17 @@ ramet_clone_plan (RametConnection *connection, RametTask *task, const RametClone
   choose_macs (plan, findings);
   check_console (plan, findings);
   check_network (plan, findings);
+  check_share_disks (plan, findings);
   ramet_clone_check_pool (plan, findings);
-  ramet_clone_plan_disks (plan, task, findings);
+  ramet_clone_plan_disks (plan, findings);
   ramet_clone_plan_nvram (plan);
+  ramet_clone_check_boot_files (plan, findings);
   plan_user (plan, findings);
   ramet_clone_plan_shares (plan, task, TRUE, findings);
   if (!options->no_bootstrap)
     plan_ssh_keys (plan, findings);
-  if (findings->len == 0)
-    {
-      xml = rewrite (plan, task, &refused);
-      take_all (findings, refused);
-    }
+  xml = rewrite (plan, findings->len == 0 ? task : NULL, &refused);
+  take_all (findings, refused);
   if (!ramet_findings_raise (findings, error))
     return NULL;
   return g_steal_pointer (&plan);

@@ -55,6 +55,7 @@ void ramet_clone_plan_shares (RametClonePlan *plan, RametTask *task, gboolean su
 
 /* clone-disks.c: overlays, UEFI variables and the room for them */
 void ramet_clone_check_pool (RametClonePlan *plan, GPtrArray *findings);
-void ramet_clone_plan_disks (RametClonePlan *plan, RametTask *task, GPtrArray *findings);
+void ramet_clone_plan_disks (RametClonePlan *plan, GPtrArray *findings);
 void ramet_clone_plan_disks_as_declared (RametClonePlan *plan);
 void ramet_clone_plan_nvram (RametClonePlan *plan);
+void ramet_clone_check_boot_files (RametClonePlan *plan, GPtrArray *findings);

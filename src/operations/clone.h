@@ -27,6 +27,9 @@ typedef struct
   guint64 memory_bytes;        /* 0: as in the base */
   guint64 disk_bytes;          /* virtual size of the first disk; 0: as in the base */
   guint timeout_s;             /* seconds, for all the waiting on the guest */
+  const char *const *share_disks; /* targets of writable shareable disks to use together with the base; or NULL */
+  gboolean drop_host_devices;  /* leave out what belongs to the host or to one guest */
+  gboolean keep_qemu_args;     /* take over what the base hands to QEMU past libvirt */
   gboolean grant;              /* set the ACLs that QEMU's user needs */
   gboolean no_bootstrap;
   gboolean no_wait;
