@@ -13,10 +13,16 @@ has_type (xmlNode *node, const char *const *types)
   return type && g_strv_contains (types, type);
 }
 
-/*
- * Starting a clone would change the owner of the base's file, for good, if libvirt were left to label the chain: each
- * layer says that its owner stays as it is.
- */
+/* Starting a clone would change the owner of a file of the base's, for good, if libvirt were left to label it. */
+static void
+leave_owner (xmlNode *source)
+{
+  xmlNode *label = ramet_rewrite_add (source, "seclabel", NULL);
+
+  ramet_xml_set (label, "model", "dac");
+  ramet_xml_set (label, "relabel", "no");
+}
+
 static void
 add_backing_chain (xmlNode *disk, GPtrArray *layers)
 {
@@ -28,15 +34,12 @@ add_backing_chain (xmlNode *disk, GPtrArray *layers)
       gboolean is_block = g_str_has_prefix (layer->path, "/dev/");
       xmlNode *store = ramet_rewrite_add (parent, "backingStore", NULL);
       xmlNode *source;
-      xmlNode *label;
 
       ramet_xml_set (store, "type", is_block ? "block" : "file");
       ramet_xml_set (ramet_xml_add (store, "format", NULL), "type", layer->format);
       source = ramet_xml_add (store, "source", NULL);
       ramet_xml_set (source, is_block ? "dev" : "file", layer->path);
-      label = ramet_xml_add (source, "seclabel", NULL);
-      ramet_xml_set (label, "model", "dac");
-      ramet_xml_set (label, "relabel", "no");
+      leave_owner (source);
       parent = store;
     }
   ramet_rewrite_add (parent, "backingStore", NULL);
@@ -66,8 +69,14 @@ put_overlay (RametRewrite *rewrite, xmlNode *node, const RametOverlay *overlay)
 static void
 share_medium (RametRewrite *rewrite, xmlNode *node, const char *target)
 {
-  if (ramet_xml_first (node, "source"))
-    ramet_rewrite_note (rewrite, "the medium in '%s' is shared with the base, read-only", target ? target : "?");
+  xmlNode *source = ramet_xml_first (node, "source");
+
+  if (source)
+    {
+      ramet_rewrite_note (rewrite, "the medium in '%s' is shared with the base, read-only", target ? target : "?");
+      ramet_rewrite_drop_children (rewrite, source, "seclabel");
+      leave_owner (source);
+    }
   if (!ramet_xml_first (node, "readonly"))
     ramet_rewrite_add (node, "readonly", NULL);
 }

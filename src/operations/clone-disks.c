@@ -131,6 +131,8 @@ ramet_clone_plan_disks (RametClonePlan *plan, GPtrArray *findings)
 
       if (ramet_domain_disk_wants_overlay (disk))
         plan_disk (plan, disk, findings);
+      else if (disk->path && !disk->shareable)
+        ramet_clone_check_readable (plan, disk->path, findings);
     }
 }
 
