@@ -53,13 +53,13 @@ is_open_to_all (const char *path)
 
 /**
  * ramet_clone_check_readable:
- * @path: of a layer of the base's disk
+ * @what: "disk", say: what of the base's @path is
  *
  * The owner of a base's file is left alone, so QEMU's user must be able to read it as it is. Whoever may not look
  * leaves the finding to QEMU.
  */
 void
-ramet_clone_check_readable (RametClonePlan *plan, const char *path, GPtrArray *findings)
+ramet_clone_check_readable (RametClonePlan *plan, const char *what, const char *path, GPtrArray *findings)
 {
   g_autofree char *hint = NULL;
   g_autoptr (GError) ignored = NULL;
@@ -77,7 +77,8 @@ ramet_clone_check_readable (RametClonePlan *plan, const char *path, GPtrArray *f
       plan_grant (plan, path, TRUE);
       return;
     }
-  ramet_error_set (&why, RAMET_ERROR_REFUSED, "QEMU's user '%s' cannot read the base's disk '%s'", qemu->name, path);
+  ramet_error_set (&why, RAMET_ERROR_REFUSED, "QEMU's user '%s' cannot read the base's %s '%s'", qemu->name, what,
+                   path);
   ramet_error_hint (&why, "give --grant, or: %s", hint);
   ramet_findings_take (findings, why);
 }

@@ -117,7 +117,7 @@ plan_disk (RametClonePlan *plan, const RametDomainDisk *disk, GPtrArray *finding
       return;
     }
   for (guint i = 0; i < chain->len; i++)
-    ramet_clone_check_readable (plan, ((RametImage *) g_ptr_array_index (chain, i))->path, findings);
+    ramet_clone_check_readable (plan, "disk", ((RametImage *) g_ptr_array_index (chain, i))->path, findings);
   plan_overlay (plan, disk, chain, findings);
 }
 
@@ -132,7 +132,7 @@ ramet_clone_plan_disks (RametClonePlan *plan, GPtrArray *findings)
       if (ramet_domain_disk_wants_overlay (disk))
         plan_disk (plan, disk, findings);
       else if (disk->path && !disk->shareable)
-        ramet_clone_check_readable (plan, disk->path, findings);
+        ramet_clone_check_readable (plan, "medium", disk->path, findings);
     }
 }
 
@@ -180,9 +180,14 @@ ramet_clone_check_boot_files (RametClonePlan *plan, GPtrArray *findings)
       const char *path = g_ptr_array_index (plan->base->boot_files, i);
       GError *why = NULL;
 
-      if (*path != '/' || access (path, R_OK) == 0 || errno == EACCES) /* libvirt hands it to QEMU's user itself */
+      if (*path != '/')
         continue;
-      ramet_error_set (&why, RAMET_ERROR_NOT_FOUND, "'%s' boots from '%s', which cannot be read: %s", plan->base->name,
+      if (access (path, F_OK) == 0 || errno == EACCES)
+        {
+          ramet_clone_check_readable (plan, "firmware or kernel", path, findings);
+          continue;
+        }
+      ramet_error_set (&why, RAMET_ERROR_NOT_FOUND, "'%s' boots from '%s', which is not there: %s", plan->base->name,
                        path, g_strerror (errno));
       ramet_error_hint (&why, "install what it belongs to, or set the right path with 'virsh edit %s'", plan->base->name);
       ramet_findings_take (findings, why);

@@ -50,7 +50,7 @@ struct _RametClonePlan
 char *ramet_clone_plan_xml (RametClonePlan *plan, GError **error);
 
 /* clone-access.c: what QEMU's user must be able to reach */
-void ramet_clone_check_readable (RametClonePlan *plan, const char *path, GPtrArray *findings);
+void ramet_clone_check_readable (RametClonePlan *plan, const char *what, const char *path, GPtrArray *findings);
 void ramet_clone_plan_shares (RametClonePlan *plan, RametTask *task, gboolean survey, GPtrArray *findings);
 
 /* clone-disks.c: overlays, UEFI variables and the room for them */

@@ -150,6 +150,12 @@ sed "s|<os>.*</os>|<os><type arch='x86_64' machine='q35'>hvm</type><kernel>/no/s
 must virsh -q -c qemu:///system define "$t_dir/bare.xml"
 expect_status 3 ramet clone "${options[@]}" bare none
 assert_contains "/no/such/kernel" "$err" "the error"
+touch "$t_dir/kernel"
+chmod 600 "$t_dir/kernel"
+must virsh -q -c qemu:///system undefine bare
+must bash -c "sed 's|/no/such/kernel|$t_dir/kernel|' '$t_dir/bare.xml' | virsh -q -c qemu:///system define /dev/stdin"
+expect_status 5 ramet clone "${options[@]}" bare none
+assert_contains "cannot read the base's firmware or kernel '$t_dir/kernel'" "$err" "the error"
 expect_status 3 ramet clone --no-bootstrap --drop-host-devices --share-disk vdz laden none
 assert_contains "no shareable disk 'vdz'" "$err" "the error"
 
