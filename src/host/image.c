@@ -177,6 +177,7 @@ inspect_one (RametConnection *connection, const char *path, const char *declared
       if (header->capacity)
         image->capacity = header->capacity;
       image->backing = header->backing ? g_canonicalize_filename (header->backing, folder) : NULL;
+      image->n_snapshots = header->n_snapshots;
       *ret_backing_format = g_strdup (header->backing_format);
     }
   return g_steal_pointer (&image);
@@ -258,4 +259,70 @@ ramet_image_inspect (RametConnection *connection, const char *path, const char *
       format = g_steal_pointer (&backing_format);
     }
   return g_steal_pointer (&chain);
+}
+
+static gboolean
+write_stream (virStorageVolPtr volume, virStreamPtr stream, const guint8 *bytes, gsize length)
+{
+  gsize sent = 0;
+  int n;
+
+  if (virStorageVolUpload (volume, stream, 0, length, 0) < 0)
+    return FALSE;
+  while (sent < length)
+    {
+      n = virStreamSend (stream, (const char *) bytes + sent, length - sent);
+      if (n < 0)
+        {
+          virStreamAbort (stream);
+          return FALSE;
+        }
+      sent += (gsize) n;
+    }
+  return virStreamFinish (stream) == 0;
+}
+
+/**
+ * ramet_image_set_backing:
+ * @path: of a qcow2 file that stands on another and that nobody has open
+ * @backing: a file with the same content as the one it names now
+ *
+ * Only the header is written, in whole pages at once, so that whatever comes it names the one or the other. It goes through
+ * libvirt, since overlays are closed to all but root.
+ */
+gboolean
+ramet_image_set_backing (RametConnection *connection, const char *path, const char *backing, const char *backing_format,
+                         GError **error)
+{
+  virConnectPtr conn = ramet_connection_get (connection);
+  g_autofree char *folder = g_path_get_dirname (path);
+  g_autofree char *name = g_path_get_basename (path);
+  g_autofree guint8 *bytes = g_malloc (RAMET_DISK_HEADER_BYTES);
+  g_auto (RametFolderPool) pool = { 0 };
+  g_autoptr (virStorageVol) volume = NULL;
+  g_autoptr (virStream) down = virStreamNew (conn, 0);
+  g_autoptr (virStream) up = virStreamNew (conn, 0);
+  gsize length = 0;
+  gsize changed = 0;
+
+  if (!ramet_folder_pool_open (connection, folder, &pool, error))
+    return FALSE;
+  volume = virStorageVolLookupByName (pool.pool, name);
+  if (volume == NULL || down == NULL || up == NULL ||
+      !read_stream (volume, down, bytes, RAMET_DISK_HEADER_BYTES, &length))
+    {
+      ramet_libvirt_error (error, "cannot read the disk file '%s'", path);
+      return FALSE;
+    }
+  if (!ramet_disk_header_set_backing (bytes, length, backing, backing_format, &changed, error))
+    {
+      g_prefix_error (error, "'%s': ", path);
+      return FALSE;
+    }
+  if (!write_stream (volume, up, bytes, changed))
+    {
+      ramet_libvirt_error (error, "cannot write the header of the disk file '%s'", path);
+      return FALSE;
+    }
+  return TRUE;
 }

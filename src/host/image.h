@@ -14,6 +14,7 @@ typedef struct
   gint64 mtime_ns;   /* nanoseconds since 1970, 0 if unknown */
   char *header;      /* SHA-256 of its first RAMET_DISK_HEADER_BYTES, in lower-case hex */
   char *backing;     /* absolute path, or NULL */
+  guint n_snapshots; /* internal ones */
 } RametImage;
 
 #define RAMET_MAX_CHAIN 16
@@ -23,6 +24,8 @@ RametImage *ramet_image_look (RametConnection *connection, const char *path, con
 void ramet_image_free (RametImage *image);
 char *ramet_image_print_chain (GPtrArray *chain);
 
+gboolean ramet_image_set_backing (RametConnection *connection, const char *path, const char *backing,
+                                  const char *backing_format, GError **error);
 GPtrArray *ramet_image_inspect (RametConnection *connection, const char *path, const char *declared_format,
                                 GError **error);
 

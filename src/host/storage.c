@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <gio/gio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -12,6 +13,7 @@
 #include "model/xml.h"
 
 #define UPLOAD_CHUNK_BYTES (256 * 1024)
+#define PROGRESS_US (G_TIME_SPAN_SECOND / 5)
 
 void
 ramet_folder_pool_close (RametFolderPool *folder)
@@ -132,6 +134,16 @@ ramet_pool_check (RametConnection *connection, const char *pool, char **ret_fold
   *ret_folder = g_steal_pointer (&folder);
   *ret_available = info.available;
   return TRUE;
+}
+
+/** ramet_pool_refresh: has libvirt look again what is in @pool and how full it is, which costs it a look into each file */
+void
+ramet_pool_refresh (RametConnection *connection, const char *pool)
+{
+  g_autoptr (virStoragePool) found = virStoragePoolLookupByName (ramet_connection_get (connection), pool);
+
+  if (found)
+    virStoragePoolRefresh (found, 0);
 }
 
 /** ramet_pool_ensure: makes a dir pool over @folder, started with libvirtd, if there is none of that name */
@@ -325,6 +337,124 @@ ramet_volume_copy (RametConnection *connection, const char *path, const char *ne
     }
   *ret_pool = g_strdup (pool.transient ? "" : virStoragePoolGetName (pool.pool));
   return virStorageVolGetPath (to);
+}
+
+/* One copy that libvirtd makes, while the main loop goes on. */
+typedef struct
+{
+  virStoragePoolPtr pool;
+  virStorageVolPtr from;
+  const char *xml;
+  virStorageVolPtr made;
+  GError *error;
+  gboolean done;
+} Copy;
+
+/* In a thread of its own: libvirt answers when the copy is whole. */
+static void
+copy_in_thread (GTask *thread, gpointer source, gpointer data, GCancellable *cancellable)
+{
+  Copy *copy = data;
+
+  copy->made = virStorageVolCreateXMLFrom (copy->pool, copy->xml, copy->from, 0);
+  if (copy->made == NULL)
+    ramet_libvirt_error (&copy->error, "libvirt could not copy it");
+}
+
+static void
+on_copied (GObject *source, GAsyncResult *result, gpointer data)
+{
+  ((Copy *) data)->done = TRUE;
+}
+
+static void
+show_progress (RametConnection *connection, RametTask *task, const char *path, guint64 expected_bytes)
+{
+  guint64 bytes = 0;
+  g_autofree char *status = NULL;
+
+  if (expected_bytes == 0 || !ramet_connection_is_local (connection) ||
+      !ramet_volume_get_allocation (connection, path, &bytes))
+    return;
+  status = g_strdup_printf ("%" G_GUINT64_FORMAT " %%", MIN (bytes * 100 / expected_bytes, 99));
+  ramet_task_status (task, status);
+}
+
+/* There is no way to have libvirtd end a copy, so one that is no longer wanted is waited for. */
+static gboolean
+wait_for_copy (RametConnection *connection, RametTask *task, Copy *copy, const char *path, guint64 expected_bytes,
+               GError **error)
+{
+  gint64 look_us = 0;
+  gboolean wanted = TRUE;
+
+  while (!copy->done && wanted)
+    {
+      if (g_get_monotonic_time () >= look_us)
+        {
+          show_progress (connection, task, path, expected_bytes);
+          look_us = g_get_monotonic_time () + PROGRESS_US;
+        }
+      wanted = ramet_task_iterate (task, G_MAXINT64, "the copy", error);
+    }
+  if (!copy->done)
+    ramet_task_step (task, "interrupted: waiting for libvirt to end the copy");
+  while (!copy->done)
+    g_main_context_iteration (NULL, TRUE);
+  return wanted;
+}
+
+/**
+ * ramet_volume_flatten:
+ * @pool: where it is, and the copy shall be
+ * @path: of a qcow2 file on others, which nobody writes to
+ * @capacity: its virtual size in bytes
+ * @expected_bytes: about how large the copy will be on disk, for showing how far it is
+ *
+ * Copies what a guest sees in @path, whichever of its backing files that comes from, into a file that stands on nothing.
+ *
+ * Returns: (transfer full): the copy's path; nothing is left behind on failure
+ */
+char *
+ramet_volume_flatten (RametConnection *connection, RametTask *task, const char *pool, const char *path,
+                      const char *new_name, guint64 capacity, guint64 expected_bytes, GError **error)
+{
+  g_autofree char *xml = ramet_volume_own_xml (new_name, capacity);
+  g_autofree char *folder = g_path_get_dirname (path);
+  g_autofree char *name = g_path_get_basename (path);
+  g_autofree char *new_path = g_build_filename (folder, new_name, NULL);
+  g_autoptr (virStoragePool) found = lookup_active_pool (connection, pool, error);
+  g_autoptr (virStorageVol) from = NULL;
+  g_autoptr (GTask) thread = NULL;
+  Copy copy = { .pool = found, .xml = xml };
+  gboolean wanted;
+
+  if (found == NULL)
+    return NULL;
+  virStoragePoolRefresh (found, 0);
+  copy.from = from = virStorageVolLookupByName (found, name);
+  if (from == NULL)
+    {
+      ramet_libvirt_error (error, "cannot find the volume '%s' in the pool '%s'", name, pool);
+      return NULL;
+    }
+  thread = g_task_new (NULL, NULL, on_copied, &copy);
+  g_task_set_task_data (thread, &copy, NULL);
+  g_task_run_in_thread (thread, copy_in_thread);
+  wanted = wait_for_copy (connection, task, &copy, new_path, expected_bytes, error);
+  if (copy.made)
+    virStorageVolFree (copy.made);
+  if (wanted && copy.made)
+    return g_steal_pointer (&new_path);
+  if (copy.made)
+    ramet_volume_delete (connection, pool, new_name, new_path, NULL);
+  if (copy.error && wanted)
+    {
+      g_propagate_prefixed_error (error, g_steal_pointer (&copy.error), "cannot copy '%s' to '%s': ", path, new_name);
+      return NULL;
+    }
+  g_clear_error (&copy.error);
+  return NULL;
 }
 
 /**

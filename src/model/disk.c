@@ -94,6 +94,7 @@ parse_qcow2 (const guint8 *bytes, gsize length, RametDiskHeader *header, GError 
     return damaged (error, "its version is neither 2 nor 3");
   header->capacity = be64 (bytes + 24);
   header->encrypted = be32 (bytes + 32) != 0;
+  header->n_snapshots = be32 (bytes + 60);
   if (version == 3)
     {
       header->external_data = (be64 (bytes + 72) & QCOW2_INCOMPATIBLE_EXTERNAL_DATA) != 0;
@@ -145,8 +146,91 @@ ramet_disk_header_parse (const guint8 *bytes, gsize length, GError **error)
   return g_steal_pointer (&header);
 }
 
+static void
+put_be (guint8 *at, guint64 value, gsize bytes)
+{
+  for (gsize i = bytes; i-- > 0; value >>= 8)
+    at[i] = (guint8) value;
+}
+
+static void
+add_extension (GByteArray *out, guint32 type, const guint8 *data, gsize size)
+{
+  static const guint8 zeros[8] = { 0 };
+  guint8 head[8];
+
+  put_be (head, type, 4);
+  put_be (head + 4, size, 4);
+  g_byte_array_append (out, head, sizeof head);
+  g_byte_array_append (out, data, (guint) size);
+  g_byte_array_append (out, zeros, (guint) (-size & 7));
+}
+
+/* The extensions of a header that parse_qcow2() has passed, but for the backing format's. */
+static void
+add_other_extensions (GByteArray *out, const guint8 *bytes, gsize length, gsize at)
+{
+  while (at + 8 <= length && be32 (bytes + at) != QCOW2_EXTENSION_END)
+    {
+      gsize size = be32 (bytes + at + 4);
+
+      if (be32 (bytes + at) != QCOW2_EXTENSION_BACKING_FORMAT)
+        add_extension (out, be32 (bytes + at), bytes + at + 8, size);
+      at += 8 + ((size + 7) & ~(gsize) 7);
+    }
+}
+
+/**
+ * ramet_disk_header_set_backing:
+ * @bytes: (inout): the first RAMET_DISK_HEADER_BYTES of a qcow2 image with a backing file, or all of a shorter one
+ * @ret_changed: (out): how many bytes from the start have to be written back; a few whole pages
+ *
+ * Names another backing file. All else in the header stays, extensions that we do not know among it. No content is looked
+ * at: it must be the same as the old one's.
+ */
+gboolean
+ramet_disk_header_set_backing (guint8 *bytes, gsize length, const char *backing, const char *backing_format,
+                               gsize *ret_changed, GError **error)
+{
+  g_autoptr (RametDiskHeader) header = ramet_disk_header_parse (bytes, length, error);
+  g_autoptr (GByteArray) out = g_byte_array_new ();
+  gsize name_length = strlen (backing);
+  gsize fixed;
+  gsize before;
+  guint32 cluster_bits;
+
+  if (header == NULL)
+    return FALSE;
+  cluster_bits = length >= 24 ? be32 (bytes + 20) : 0;
+  if (!g_str_equal (header->format, "qcow2") || header->backing == NULL || cluster_bits < 9 || cluster_bits > 21)
+    return damaged (error, "it is not one with a backing file");
+  fixed = be32 (bytes + 4) == 3 ? be32 (bytes + 100) : 72;
+  before = (gsize) be64 (bytes + 8) + be32 (bytes + 16);
+  if (before > 1u << cluster_bits)
+    return damaged (error, "the backing file's name is behind the first cluster");
+  g_byte_array_append (out, bytes, (guint) fixed);
+  add_extension (out, QCOW2_EXTENSION_BACKING_FORMAT, (const guint8 *) backing_format, strlen (backing_format));
+  add_other_extensions (out, bytes, (gsize) be64 (bytes + 8), fixed);
+  add_extension (out, QCOW2_EXTENSION_END, NULL, 0);
+  put_be (out->data + 8, out->len, 8);
+  put_be (out->data + 16, name_length, 4);
+  g_byte_array_append (out, (const guint8 *) backing, (guint) name_length);
+  if (name_length == 0 || name_length > QCOW2_MAX_BACKING_NAME || out->len > length || out->len > 1u << cluster_bits)
+    {
+      ramet_error_set (error, RAMET_ERROR_REFUSED, "the path of the backing file is too long for the image's header: '%s'",
+                       backing);
+      return FALSE;
+    }
+  memcpy (bytes, out->data, out->len);
+  if (before > out->len)
+    memset (bytes + out->len, 0, before - out->len);
+  *ret_changed = MIN (length, (MAX (out->len, before) + 4095) & ~(gsize) 4095);
+  return TRUE;
+}
+
 static char *
-volume_xml (const char *name, const char *format, guint64 capacity, const char *backing, const char *backing_format)
+volume_xml (const char *name, const char *format, guint64 capacity, const char *backing, const char *backing_format,
+            gboolean open_to_all)
 {
   g_autoptr (xmlDoc) doc = xmlNewDoc ((const xmlChar *) "1.0");
   xmlNode *volume = xmlNewNode (NULL, (const xmlChar *) "volume");
@@ -168,7 +252,7 @@ volume_xml (const char *name, const char *format, guint64 capacity, const char *
       ramet_xml_add (store, "path", backing);
       ramet_xml_set (ramet_xml_add (store, "format", NULL), "type", backing_format);
     }
-  else
+  if (open_to_all)
     /* a base's file must be readable for QEMU's user without a change of its owner */
     ramet_xml_add (ramet_xml_add (target, "permissions", NULL), "mode", "0644");
   return ramet_xml_dump (doc);
@@ -183,12 +267,19 @@ volume_xml (const char *name, const char *format, guint64 capacity, const char *
 char *
 ramet_volume_overlay_xml (const char *name, guint64 capacity, const char *backing, const char *backing_format)
 {
-  return volume_xml (name, "qcow2", capacity, backing, backing_format);
+  return volume_xml (name, "qcow2", capacity, backing, backing_format, FALSE);
 }
 
 /** ramet_volume_plain_xml: (transfer full): a volume of its own with mode 0644; @capacity in bytes */
 char *
 ramet_volume_plain_xml (const char *name, const char *format, guint64 capacity)
 {
-  return volume_xml (name, format, capacity, NULL, NULL);
+  return volume_xml (name, format, capacity, NULL, NULL, TRUE);
+}
+
+/** ramet_volume_own_xml: (transfer full): a qcow2 volume that stands on nothing, closed to all like an overlay */
+char *
+ramet_volume_own_xml (const char *name, guint64 capacity)
+{
+  return volume_xml (name, "qcow2", capacity, NULL, NULL, FALSE);
 }

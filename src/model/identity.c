@@ -13,11 +13,9 @@ layer_free (gpointer data)
   g_free (layer);
 }
 
-static void
-overlay_free (gpointer data)
+void
+ramet_overlay_free (RametOverlay *overlay)
 {
-  RametOverlay *overlay = data;
-
   g_free (overlay->target);
   g_free (overlay->overlay);
   g_ptr_array_unref (overlay->layers);
@@ -53,7 +51,7 @@ ramet_identity_new (const char *name)
   identity->name = g_strdup (name);
   identity->uuid = g_uuid_string_random ();
   identity->macs = g_ptr_array_new_with_free_func (g_free);
-  identity->overlays = g_ptr_array_new_with_free_func (overlay_free);
+  identity->overlays = g_ptr_array_new_with_free_func ((GDestroyNotify) ramet_overlay_free);
   identity->shares = g_ptr_array_new_with_free_func ((GDestroyNotify) ramet_share_free);
   return identity;
 }

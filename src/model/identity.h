@@ -39,6 +39,7 @@ typedef struct
 RametIdentity *ramet_identity_new (const char *name);
 void ramet_identity_free (RametIdentity *identity);
 RametOverlay *ramet_overlay_new (const char *target, const char *path);
+void ramet_overlay_free (RametOverlay *overlay);
 void ramet_overlay_add_layer (RametOverlay *overlay, const char *path, const char *format);
 const RametOverlay *ramet_identity_find_overlay (const RametIdentity *identity, const char *target);
 char *ramet_identity_own_path (const RametIdentity *identity, const char *path);

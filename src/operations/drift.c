@@ -25,9 +25,14 @@ time_text (gint64 ns)
   return at ? g_date_time_format (at, "%Y-%m-%d %H:%M:%S") : g_strdup ("another time");
 }
 
-/* What of @print, as far as it is known, does not hold of @image; NULL if all holds. */
-static char *
-compare (const RametFingerprint *print, const RametImage *image)
+/**
+ * ramet_drift_compare:
+ * @moved: @image may be another file with the same content
+ *
+ * Returns: (transfer full) (nullable): what of @print, as far as it is known, does not hold of @image; %NULL if all holds
+ */
+char *
+ramet_drift_compare (const RametFingerprint *print, const RametImage *image, gboolean moved)
 {
   g_autoptr (GString) what = g_string_new (NULL);
 
@@ -49,11 +54,11 @@ compare (const RametFingerprint *print, const RametImage *image)
     }
   if (print->header && image->header && !g_str_equal (print->header, image->header))
     g_string_append (what, ", its header is another");
-  if (print->inode && image->inode && print->inode != image->inode)
+  if (!moved && print->inode && image->inode && print->inode != image->inode)
     g_string_append (what, ", it was replaced by another file");
   if (what->len == 0)
     return NULL;
-  return g_strdup_printf ("'%s' is not what it was when the clone was made: %s", print->path, what->str + 2);
+  return g_strdup_printf ("'%s' is not what it was when the clone was made: %s", image->path, what->str + 2);
 }
 
 /**
@@ -74,7 +79,7 @@ ramet_drift_find (RametConnection *connection, const RametMetadata *metadata, GE
       const RametFingerprint *print = g_ptr_array_index (metadata->fingerprints, i);
       g_autoptr (GError) why = NULL;
       g_autoptr (RametImage) image = ramet_image_look (connection, print->path, print->format, &why);
-      char *change = image ? compare (print, image) : NULL;
+      char *change = image ? ramet_drift_compare (print, image, FALSE) : NULL;
 
       if (image == NULL && !g_error_matches (why, RAMET_ERROR, RAMET_ERROR_NOT_FOUND) &&
           !g_error_matches (why, RAMET_ERROR, RAMET_ERROR_REFUSED))

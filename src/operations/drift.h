@@ -9,6 +9,7 @@
 /* Whether the files that a clone stands on are still what they were when it was made. */
 
 void ramet_drift_remember (RametMetadata *metadata, const char *target, const RametImage *image);
+char *ramet_drift_compare (const RametFingerprint *print, const RametImage *image, gboolean moved);
 GPtrArray *ramet_drift_find (RametConnection *connection, const RametMetadata *metadata, GError **error);
 gboolean ramet_drift_refresh (RametConnection *connection, RametMetadata *metadata, RametDomain *domain,
                               GError **error);

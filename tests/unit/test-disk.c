@@ -127,6 +127,82 @@ test_truncated (void)
     }
 }
 
+#define UNKNOWN_EXTENSION 0x6803f857
+
+/* As make_qcow2(), with an extension behind the format that is none of our business. */
+static void
+make_backed (guint8 *header)
+{
+  make_qcow2 (header, "/old/base.qcow2", "raw");
+  put (header + 20, 16, 4);
+  put (header + 60, 2, 4);
+  put (header + 120, UNKNOWN_EXTENSION, 4);
+  put (header + 124, 5, 4);
+  memcpy (header + 128, "extra", 5);
+}
+
+static const struct
+{
+  const char *name;
+  gsize length; /* of the new backing file's path */
+  gboolean fits;
+} lengths[] = {
+  { "short", 5, TRUE },
+  { "as long as the old one", 15, TRUE },
+  { "long", 1023, TRUE },
+  { "too long for qcow2", 1024, FALSE },
+  { "empty", 0, FALSE },
+};
+
+static void
+test_set_backing (gconstpointer data)
+{
+  gsize i = GPOINTER_TO_SIZE (data);
+  g_autofree char *path = g_strnfill (lengths[i].length, 'p');
+  g_autoptr (RametDiskHeader) header = NULL;
+  g_autoptr (GError) error = NULL;
+  guint8 before[HEADER_BYTES];
+  guint8 bytes[HEADER_BYTES];
+  gsize changed = 0;
+
+  make_backed (before);
+  memcpy (bytes, before, sizeof bytes);
+  g_assert_true (ramet_disk_header_set_backing (bytes, sizeof bytes, path, "qcow2", &changed, &error) == lengths[i].fits);
+  if (!lengths[i].fits)
+    {
+      g_assert_error (error, RAMET_ERROR, RAMET_ERROR_REFUSED);
+      g_assert_cmpmem (bytes, sizeof bytes, before, sizeof before);
+      return;
+    }
+  header = ramet_disk_header_parse (bytes, sizeof bytes, NULL);
+  g_assert_nonnull (header);
+  g_assert_cmpstr (header->backing, ==, path);
+  g_assert_cmpstr (header->backing_format, ==, "qcow2");
+  g_assert_cmpuint (header->capacity, ==, 1ULL << 33);
+  g_assert_cmpuint (header->n_snapshots, ==, 2);
+  g_assert_nonnull (memmem (bytes, sizeof bytes, "\x68\x03\xf8\x57\0\0\0\5extra", 13));
+  g_assert_null (memmem (bytes, sizeof bytes, "/old", 4));
+  g_assert_cmpuint (changed, ==, 4096);
+}
+
+static void
+test_set_backing_of_others (void)
+{
+  guint8 bytes[HEADER_BYTES];
+  gsize changed = 0;
+
+  make_qcow2 (bytes, NULL, NULL);
+  put (bytes + 20, 16, 4);
+  g_assert_false (ramet_disk_header_set_backing (bytes, sizeof bytes, "/x", "raw", &changed, NULL));
+  /* clusters of 512 bytes: the name would be where the guest's data are */
+  make_backed (bytes);
+  put (bytes + 20, 9, 4);
+  g_assert_false (ramet_disk_header_set_backing (bytes, sizeof bytes, "/x", "raw", &changed, NULL));
+  memset (bytes, 0, sizeof bytes);
+  g_assert_false (ramet_disk_header_set_backing (bytes, sizeof bytes, "/x", "raw", &changed, NULL));
+  g_assert_false (ramet_disk_header_set_backing (bytes, 10, "/x", "raw", &changed, NULL));
+}
+
 static void
 test_volume_xml (void)
 {
@@ -145,6 +221,13 @@ main (int argc, char **argv)
   g_test_add_func ("/disk/a whole header", test_whole);
   g_test_add_func ("/disk/truncated", test_truncated);
   g_test_add_func ("/disk/volume XML", test_volume_xml);
+  g_test_add_func ("/disk/another backing file/not for others", test_set_backing_of_others);
+  for (gsize i = 0; i < G_N_ELEMENTS (lengths); i++)
+    {
+      g_autofree char *path = g_strconcat ("/disk/another backing file/", lengths[i].name, NULL);
+
+      g_test_add_data_func (path, GSIZE_TO_POINTER (i), test_set_backing);
+    }
   for (gsize i = 0; i < G_N_ELEMENTS (damages); i++)
     {
       g_autofree char *path = g_strconcat ("/disk/damaged/", damages[i].name, NULL);
