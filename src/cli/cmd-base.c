@@ -4,7 +4,9 @@
 #include "core/error.h"
 #include "core/task.h"
 #include "model/names.h"
-#include "operations/base.h"
+#include "operations/base-update.h"
+#include "operations/lifecycle.h"
+#include "operations/versions.h"
 
 #define DEFAULT_MEMORY_BYTES (1024ULL * 1024 * 1024)
 #define DEFAULT_TIMEOUT_S 300
@@ -17,7 +19,7 @@ static struct
 } opt = { .timeout = RAMET_TIMEOUT_NOT_GIVEN };
 
 const GOptionEntry ramet_options_base_build[] = {
-  { "suite", 0, 0, G_OPTION_ARG_STRING, &opt.suite, "Debian suite; else bookworm", "NAME" },
+  { "suite", 0, 0, G_OPTION_ARG_STRING, &opt.suite, "Debian suite; else " RAMET_DEFAULT_SUITE, "NAME" },
   { "init", 0, 0, G_OPTION_ARG_STRING, &opt.init, "systemd, openrc or sysvinit; else systemd", "INIT" },
   { "mirror", 0, 0, G_OPTION_ARG_STRING, &opt.mirror, "Where packages come from; else as this host's apt", "URL" },
   { "image", 0, 0, G_OPTION_ARG_FILENAME, &opt.image, "Take this qcow2 image rather than build one", "FILE" },
@@ -27,6 +29,13 @@ const GOptionEntry ramet_options_base_build[] = {
   { "pool", 0, 0, G_OPTION_ARG_STRING, &opt.pool, "Storage pool for its disk; else 'default'", "NAME" },
   { "uefi", 0, 0, G_OPTION_ARG_NONE, &opt.uefi, "Boot by UEFI rather than BIOS", NULL },
   { "emulate", 0, 0, G_OPTION_ARG_NONE, &opt.emulate, "Do not use KVM even where it works", NULL },
+  { "timeout", 0, 0, G_OPTION_ARG_INT, &opt.timeout, "How long the trial boot may take, in seconds; else 300",
+    "SECONDS" },
+  G_OPTION_ENTRY_NULL,
+};
+
+const GOptionEntry ramet_options_base_update[] = {
+  { "image", 0, 0, G_OPTION_ARG_FILENAME, &opt.image, "Take this qcow2 image rather than build one", "FILE" },
   { "timeout", 0, 0, G_OPTION_ARG_INT, &opt.timeout, "How long the trial boot may take, in seconds; else 300",
     "SECONDS" },
   G_OPTION_ENTRY_NULL,
@@ -59,6 +68,57 @@ ramet_cmd_base_build (RametInvocation *invocation, char **args, GError **error)
   if (!invocation->quiet)
     g_print ("%s is ready: ramet clone %s NAME -d .\n", name, name);
   return TRUE;
+}
+
+/* Which version is what by now: the older ones are needed still, or can be removed. */
+static gboolean
+print_versions (RametInvocation *invocation, const char *newest, GError **error)
+{
+  g_autoptr (RametVm) vm = ramet_vm_open (invocation->connection, newest, error);
+  const char *version_of = vm ? ramet_version_of (vm) : NULL;
+  g_autoptr (GPtrArray) versions
+    = version_of ? ramet_versions_list (invocation->connection, version_of, error) : NULL;
+
+  if (versions)
+    g_print ("%s is ready, and what 'ramet clone %s NAME' takes from now on\n", newest, version_of);
+  for (guint i = 0; versions && i < versions->len; i++)
+    {
+      RametVm *version = g_ptr_array_index (versions, i);
+      const char *name = ramet_vm_get_name (version);
+      g_autoptr (GPtrArray) clones = NULL;
+      g_autofree char *names = NULL;
+
+      if (g_str_equal (name, newest))
+        continue;
+      clones = ramet_lifecycle_clones_of (version, error);
+      if (clones == NULL)
+        return FALSE;
+      g_ptr_array_add (clones, NULL);
+      names = g_strjoinv (" ", (char **) clones->pdata);
+      if (*names)
+        g_print ("%s stays: clones stand on it: %s\n", name, names);
+      else
+        g_print ("%s has no clones: 'ramet base remove %s' deletes it\n", name, name);
+    }
+  return versions != NULL;
+}
+
+gboolean
+ramet_cmd_base_update (RametInvocation *invocation, char **args, GError **error)
+{
+  g_autoptr (RametTask) task = ramet_task_new (args[0], invocation->cancellable);
+  g_autofree char *name = NULL;
+  guint timeout_s = 0;
+
+  if (!ramet_parse_timeout (opt.timeout, DEFAULT_TIMEOUT_S, &timeout_s, error))
+    return FALSE;
+  name = ramet_base_update (invocation->connection, task, args[0], opt.image, timeout_s, error);
+  if (name == NULL)
+    return FALSE;
+  ramet_talk_lock ();
+  if (invocation->quiet)
+    return TRUE;
+  return print_versions (invocation, name, error);
 }
 
 gboolean

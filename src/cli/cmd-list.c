@@ -7,6 +7,7 @@
 #include "core/text.h"
 #include "operations/inventory.h"
 #include "operations/lifecycle.h"
+#include "operations/versions.h"
 
 static gboolean opt_all;
 static char *opt_project;
@@ -65,6 +66,23 @@ add_strings (JsonBuilder *builder, const char *name, GPtrArray *strings)
   json_builder_end_array (builder);
 }
 
+/* Whether no other of the bases in @entries is a newer version of the same. */
+static gboolean
+is_newest (const RametEntry *entry, GPtrArray *entries)
+{
+  const char *version_of = ramet_version_of (entry->vm);
+
+  for (guint i = 0; version_of && i < entries->len; i++)
+    {
+      const RametEntry *other = g_ptr_array_index (entries, i);
+
+      if (g_strcmp0 (ramet_version_of (other->vm), version_of) == 0 &&
+          g_strcmp0 (other->vm->metadata->created, entry->vm->metadata->created) > 0)
+        return FALSE;
+    }
+  return version_of != NULL;
+}
+
 static void
 add_entry (JsonBuilder *builder, const RametEntry *entry)
 {
@@ -72,7 +90,6 @@ add_entry (JsonBuilder *builder, const RametEntry *entry)
   const char *name = ramet_vm_get_name (entry->vm);
   g_autofree char *host = ramet_vm_host_name (name);
 
-  json_builder_begin_object (builder);
   ramet_json_add_string (builder, "name", name);
   ramet_json_add_string (builder, "uuid", entry->uuid);
   ramet_json_add_string (builder, "state", ramet_state_name (ramet_vm_get_state (entry->vm)));
@@ -89,17 +106,28 @@ add_entry (JsonBuilder *builder, const RametEntry *entry)
   ramet_json_add_bool (builder, "autostart", entry->autostart);
   add_strings (builder, "macs", entry->macs);
   add_shares (builder, metadata);
-  json_builder_end_object (builder);
 }
 
+/* @bases: all of @entries are bases */
 static void
-print_entries_as_json (GPtrArray *entries)
+print_entries_as_json (GPtrArray *entries, gboolean bases)
 {
   g_autoptr (JsonBuilder) builder = json_builder_new ();
 
   json_builder_begin_array (builder);
   for (guint i = 0; i < entries->len; i++)
-    add_entry (builder, g_ptr_array_index (entries, i));
+    {
+      const RametEntry *entry = g_ptr_array_index (entries, i);
+
+      json_builder_begin_object (builder);
+      add_entry (builder, entry);
+      if (bases)
+        {
+          ramet_json_add_string (builder, "version_of", ramet_version_of (entry->vm));
+          ramet_json_add_bool (builder, "newest", is_newest (entry, entries));
+        }
+      json_builder_end_object (builder);
+    }
   json_builder_end_array (builder);
   ramet_print_json (builder);
 }
@@ -139,7 +167,7 @@ ramet_cmd_list (RametInvocation *invocation, char **args, GError **error)
   if (entries == NULL)
     return FALSE;
   if (invocation->json)
-    print_entries_as_json (entries);
+    print_entries_as_json (entries, FALSE);
   else if (entries->len > 0)
     print_entries (entries);
   else if (!invocation->quiet)
@@ -210,7 +238,7 @@ ramet_cmd_info (RametInvocation *invocation, char **args, GError **error)
       g_ptr_array_add (entries, entry);
     }
   if (invocation->json)
-    print_entries_as_json (entries);
+    print_entries_as_json (entries, FALSE);
   for (guint i = 0; i < entries->len && !invocation->json; i++)
     {
       if (i > 0)
@@ -276,7 +304,7 @@ ramet_cmd_tree (RametInvocation *invocation, char **args, GError **error)
     }
   if (invocation->json)
     {
-      print_entries_as_json (entries);
+      print_entries_as_json (entries, FALSE);
       return TRUE;
     }
   for (guint i = 0; i < entries->len; i++)
@@ -287,10 +315,19 @@ ramet_cmd_tree (RametInvocation *invocation, char **args, GError **error)
   return TRUE;
 }
 
+/* (transfer none) (nullable): what a base is among its versions, if there may be several */
+static const char *
+version_word (const RametEntry *entry, GPtrArray *entries)
+{
+  if (ramet_version_of (entry->vm) == NULL)
+    return NULL;
+  return is_newest (entry, entries) ? "newest" : "older";
+}
+
 gboolean
 ramet_cmd_base_list (RametInvocation *invocation, char **args, GError **error)
 {
-  static const char *const headings[] = { "BASE", "MADE BY", "DISK", "CREATED", "CLONES", NULL };
+  static const char *const headings[] = { "BASE", "VERSION", "MADE BY", "DISK", "CREATED", "CLONES", NULL };
   g_autoptr (GPtrArray) entries = ramet_inventory_list (invocation->connection, TRUE, NULL, error);
   g_autoptr (RametTable) table = ramet_table_new (headings);
 
@@ -305,7 +342,7 @@ ramet_cmd_base_list (RametInvocation *invocation, char **args, GError **error)
     }
   if (invocation->json)
     {
-      print_entries_as_json (entries);
+      print_entries_as_json (entries, TRUE);
       return TRUE;
     }
   for (guint i = 0; i < entries->len; i++)
@@ -320,6 +357,7 @@ ramet_cmd_base_list (RametInvocation *invocation, char **args, GError **error)
       g_ptr_array_add (clones, NULL);
       names = g_strjoinv (" ", (char **) clones->pdata);
       ramet_table_add (table, ramet_vm_get_name (entry->vm));
+      ramet_table_add (table, version_word (entry, entries));
       ramet_table_add (table, entry->vm->metadata ? "ramet" : "others");
       ramet_table_add (table, entry->vm->metadata ? disk : NULL);
       ramet_table_add (table, entry->vm->metadata ? entry->vm->metadata->created : NULL);

@@ -19,6 +19,10 @@ const RametCommand ramet_commands[] = {
     ramet_options_clone, ramet_cmd_clone },
   { "remove", "NAME…", MAKING, "Delete VMs and all that ramet made for them", CONNECTS, 1, -1, ramet_options_remove,
     ramet_cmd_remove },
+  { "rebase", "NAME…", MAKING, "Let clones follow a base that was moved or renamed", CONNECTS, 1, -1,
+    ramet_options_rebase, ramet_cmd_rebase },
+  { "flatten", "NAME…", MAKING, "Let clones stand alone, with a copy of all that is their base's", CONNECTS, 1, -1,
+    ramet_options_flatten, ramet_cmd_flatten },
 
   { "ssh", "NAME [-- COMMAND…]", USING, "Open a shell in a VM, or run one command there",
     CONNECTS | RAMET_COMMAND_POSIX, 1, -1, ramet_options_ssh, ramet_cmd_ssh },
@@ -50,6 +54,8 @@ const RametCommand ramet_commands[] = {
 
   { "base build", "[NAME]", BASES, "Build a Debian base, and try whether it boots", CONNECTS, 0, 1,
     ramet_options_base_build, ramet_cmd_base_build },
+  { "base update", "BASE", BASES, "Build a newer version of a base beside it", CONNECTS, 1, 1,
+    ramet_options_base_update, ramet_cmd_base_update },
   { "base list", "", BASES, "List bases and who stands on them", CONNECTS | JSON, 0, 0, NULL, ramet_cmd_base_list },
   { "base remove", "NAME", BASES, "Delete a base that no VM stands on", CONNECTS, 1, 1,
     ramet_options_base_remove, ramet_cmd_base_remove },

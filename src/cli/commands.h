@@ -21,7 +21,10 @@ gboolean ramet_cmd_pause (RametInvocation *invocation, char **args, GError **err
 gboolean ramet_cmd_resume (RametInvocation *invocation, char **args, GError **error);
 gboolean ramet_cmd_autostart (RametInvocation *invocation, char **args, GError **error);
 gboolean ramet_cmd_remove (RametInvocation *invocation, char **args, GError **error);
+gboolean ramet_cmd_rebase (RametInvocation *invocation, char **args, GError **error);
+gboolean ramet_cmd_flatten (RametInvocation *invocation, char **args, GError **error);
 gboolean ramet_cmd_base_build (RametInvocation *invocation, char **args, GError **error);
+gboolean ramet_cmd_base_update (RametInvocation *invocation, char **args, GError **error);
 gboolean ramet_cmd_base_list (RametInvocation *invocation, char **args, GError **error);
 gboolean ramet_cmd_base_remove (RametInvocation *invocation, char **args, GError **error);
 
@@ -34,5 +37,8 @@ extern const GOptionEntry ramet_options_remove[];
 extern const GOptionEntry ramet_options_wait[];
 extern const GOptionEntry ramet_options_ssh[];
 extern const GOptionEntry ramet_options_ssh_known_host[];
+extern const GOptionEntry ramet_options_rebase[];
+extern const GOptionEntry ramet_options_flatten[];
 extern const GOptionEntry ramet_options_base_build[];
+extern const GOptionEntry ramet_options_base_update[];
 extern const GOptionEntry ramet_options_base_remove[];

@@ -63,6 +63,7 @@ ramet_metadata_free (RametMetadata *metadata)
   g_free (metadata->user);
   g_free (metadata->host_keys);
   g_free (metadata->console);
+  g_clear_pointer (&metadata->recipe, ramet_recipe_free);
   g_ptr_array_unref (metadata->shares);
   g_ptr_array_unref (metadata->volumes);
   g_ptr_array_unref (metadata->grants);
@@ -196,6 +197,7 @@ ramet_metadata_parse (const char *xml, GError **error)
   metadata->user = ramet_xml_get (root, "user");
   metadata->console = ramet_xml_get (root, "console");
   metadata->host_keys = ramet_xml_text (ramet_xml_first (root, "host-keys"));
+  metadata->recipe = ramet_recipe_read (ramet_xml_first (root, "recipe"));
   parse_base (ramet_xml_first (root, "base"), metadata);
   parse_lists (root, metadata);
   return g_steal_pointer (&metadata);
@@ -288,6 +290,8 @@ ramet_metadata_to_xml (const RametMetadata *metadata)
   set_if (root, "console", metadata->console);
   if (metadata->host_keys)
     ramet_xml_add (root, "host-keys", metadata->host_keys);
+  if (metadata->recipe)
+    ramet_recipe_add (metadata->recipe, root);
   add_base (root, metadata);
   add_lists (root, metadata);
   return ramet_xml_dump (doc);

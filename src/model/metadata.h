@@ -3,6 +3,7 @@
 
 #include <glib.h>
 
+#include "model/recipe.h"
 #include "model/share.h"
 #include "model/xml.h"
 
@@ -52,6 +53,7 @@ typedef struct
   char *user;      /* login name in the guest, or NULL */
   char *host_keys; /* "TYPE BASE64" lines read over the console, or NULL */
   char *console;   /* how a base offers its root console: "ttyS0"; or NULL */
+  RametRecipe *recipe;     /* of a base that ramet built, or NULL */
   GPtrArray *shares;       /* (element-type RametShare) */
   GPtrArray *volumes;      /* (element-type RametVolumeRef) */
   GPtrArray *grants;       /* (element-type utf8): records of ramet_access_grant() */

@@ -133,7 +133,7 @@ builder_argv (const Build *build)
   g_autofree char *size = options->disk_bytes ? g_strdup_printf ("%" G_GUINT64_FORMAT, options->disk_bytes) : NULL;
 
   g_ptr_array_add (argv, ramet_paths_data ("bootstrap/base/build-debian"));
-  add_option (argv, "--suite", options->suite);
+  add_option (argv, "--suite", build->metadata->recipe->suite);
   add_option (argv, "--init", options->init);
   add_option (argv, "--mirror", options->mirror);
   add_option (argv, "--size", size);
@@ -339,6 +339,23 @@ build_and_prove (Build *build, GError **error)
   return prove (build, "qemu", error);
 }
 
+/* (transfer full): what it takes to build a newer version in the same way; the suite too where it was left to us */
+static RametRecipe *
+recipe_of (const RametBaseOptions *options)
+{
+  RametRecipe *recipe = ramet_recipe_new (options->version_of ? options->version_of : options->name);
+
+  recipe->from_image = options->image != NULL;
+  recipe->emulate = options->emulate;
+  if (recipe->from_image)
+    return recipe;
+  recipe->suite = g_strdup (options->suite ? options->suite : RAMET_DEFAULT_SUITE);
+  recipe->init = g_strdup (options->init);
+  recipe->mirror = g_strdup (options->mirror);
+  recipe->disk_bytes = options->disk_bytes;
+  return recipe;
+}
+
 static gboolean
 check_before (RametConnection *connection, RametTask *task, const RametBaseOptions *options, GError **error)
 {
@@ -385,6 +402,7 @@ ramet_base_build (RametConnection *connection, RametTask *task, const RametBaseO
   build.metadata = ramet_metadata_new (RAMET_STATE_CREATING);
   build.metadata->created = g_date_time_format (now, "%Y-%m-%dT%H:%M:%SZ");
   build.metadata->console = g_strdup ("ttyS0");
+  build.metadata->recipe = recipe_of (options);
   if (build_and_prove (&build, error))
     return TRUE;
   take_back (&build);

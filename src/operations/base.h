@@ -7,12 +7,14 @@
 #include "host/connection.h"
 
 #define RAMET_DEFAULT_BASE "debian-12"
+#define RAMET_DEFAULT_SUITE "bookworm"
 
 typedef struct
 {
   const char *name;
+  const char *version_of; /* what it is cloned by, with the other versions of it; or NULL: its own name */
   const char *image;   /* a ready qcow2 file, or NULL: build one */
-  const char *suite;   /* or NULL: the builder's own default */
+  const char *suite;   /* or NULL: RAMET_DEFAULT_SUITE */
   const char *init;    /* or NULL: systemd */
   const char *mirror;  /* or NULL: the host's */
   const char *pool;    /* or NULL: RAMET_DEFAULT_POOL */

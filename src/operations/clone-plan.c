@@ -8,6 +8,7 @@
 #include "core/text.h"
 #include "host/ssh.h"
 #include "model/names.h"
+#include "operations/versions.h"
 
 static void
 volume_free (gpointer data)
@@ -130,9 +131,9 @@ check_base_state (const RametVm *base, GError **error)
 }
 
 static gboolean
-read_base (RametClonePlan *plan, GError **error)
+read_base (RametClonePlan *plan, RametTask *task, GError **error)
 {
-  g_autoptr (RametVm) base = ramet_vm_open (plan->connection, plan->options->base, error);
+  g_autoptr (RametVm) base = ramet_versions_open_newest (plan->connection, plan->options->base, error);
 
   if (base == NULL)
     {
@@ -144,6 +145,8 @@ read_base (RametClonePlan *plan, GError **error)
         }
       return FALSE;
     }
+  if (!g_str_equal (ramet_vm_get_name (base), plan->options->base))
+    ramet_task_note (task, "'%s' is the newest version of '%s'", ramet_vm_get_name (base), plan->options->base);
   if (!check_base_state (base, error))
     return FALSE;
   plan->base_xml = ramet_domain_get_definition (base->domain, error);
@@ -403,7 +406,7 @@ ramet_clone_plan (RametConnection *connection, RametTask *task, const RametClone
   g_autoptr (GError) refused = NULL;
   g_autofree char *xml = NULL;
 
-  if (!check_names (plan, task, error) || !read_base (plan, error))
+  if (!check_names (plan, task, error) || !read_base (plan, task, error))
     return NULL;
   check_name_free (plan, findings);
   choose_macs (plan, findings);
@@ -438,7 +441,7 @@ ramet_clone_print_xml (RametConnection *connection, RametTask *task, const Ramet
   g_autoptr (RametClonePlan) plan = plan_new (connection, options);
   g_autoptr (GPtrArray) findings = ramet_findings_new ();
 
-  if (!check_names (plan, task, error) || !read_base (plan, error))
+  if (!check_names (plan, task, error) || !read_base (plan, task, error))
     return NULL;
   choose_macs (plan, findings);
   ramet_clone_check_pool (plan, findings);

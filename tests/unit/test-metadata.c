@@ -22,6 +22,11 @@ test_round_trip (void)
   before->host_keys = g_strdup ("ssh-ed25519 AAAA\nssh-rsa BBBB");
   g_ptr_array_add (before->shares, ramet_share_new ("/home/é <x>", "/srv/y", "ramet0"));
   g_ptr_array_add (before->grants, g_strdup ("64055 none --x none /home/é"));
+  before->recipe = ramet_recipe_new ("debian <12>");
+  before->recipe->suite = g_strdup ("bookworm");
+  before->recipe->mirror = g_strdup ("deb [trusted=yes] http://x/?a&b ./");
+  before->recipe->disk_bytes = 1ULL << 40;
+  before->recipe->emulate = TRUE;
   ramet_metadata_add_volume (before, "default", "web.qcow2", "/p/web.qcow2");
   print->target = g_strdup ("vda");
   print->path = g_strdup ("/p/base.qcow2");
@@ -39,6 +44,12 @@ test_round_trip (void)
   again = ramet_metadata_to_xml (after);
   g_assert_cmpstr (again, ==, xml);
   g_assert_cmpstr (after->host_keys, ==, before->host_keys);
+  g_assert_cmpstr (after->recipe->version_of, ==, "debian <12>");
+  g_assert_cmpstr (after->recipe->mirror, ==, before->recipe->mirror);
+  g_assert_null (after->recipe->init);
+  g_assert_cmpuint (after->recipe->disk_bytes, ==, 1ULL << 40);
+  g_assert_true (after->recipe->emulate);
+  g_assert_false (after->recipe->from_image);
   g_assert_cmpuint (((RametFingerprint *) g_ptr_array_index (after->fingerprints, 0))->size, ==, G_MAXUINT64);
   g_assert_cmpint (((RametFingerprint *) g_ptr_array_index (after->fingerprints, 0))->mtime_ns, ==, -5);
   g_assert_cmpstr (((RametFingerprint *) g_ptr_array_index (after->fingerprints, 0))->header, ==, "0a1b");

@@ -1,0 +1,679 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# Clones whose base is moved, renamed, gone or replaced: rebase follows it and flatten does without it, and whatever comes
+# in between, a guest sees the same on its disks. Then versions of a base. Only the last two tests boot a guest.
+source "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
+
+images=/var/lib/libvirt/images
+elsewhere=$images/elsewhere # another filesystem
+v=(virsh -q -c qemu:///system)
+
+# ------------------------------------------------------------------ bases and clones with something on their disks
+
+# Print the XML of a base $1 with a qcow2 disk $1.qcow2 and a raw disk $1.img, in folder $2; with $3 = uefi it boots by UEFI.
+base_xml ()
+{
+  local attribute='' firmware=''
+  if [[ ${3:-} == uefi ]]; then
+    attribute="firmware='efi'"
+    firmware="<firmware><feature enabled='no' name='secure-boot'/></firmware>"
+  fi
+  cat <<XML
+<domain type='qemu'>
+  <name>$1</name>
+  <memory unit='MiB'>64</memory>
+  <os $attribute><type arch='x86_64' machine='q35'>hvm</type>$firmware</os>
+  <features><acpi/></features>
+  <devices>
+    <disk type='file' device='disk'>
+      <driver name='qemu' type='qcow2'/><source file='$2/$1.qcow2'/><target dev='vda' bus='virtio'/>
+    </disk>
+    <disk type='file' device='disk'>
+      <driver name='qemu' type='raw'/><source file='$2/$1.img'/><target dev='vdb' bus='virtio'/>
+    </disk>
+    <interface type='network'><source network='default'/><model type='virtio'/></interface>
+    <serial type='pty'/>
+    <memballoon model='none'/>
+  </devices>
+</domain>
+XML
+}
+
+# Make a base $1 with something on both of its disks; with $2 = uefi it boots by UEFI.
+make_base ()
+{
+  qemu-img create -q -f qcow2 "$images/$1.qcow2" 512M
+  qemu-img create -q -f raw "$images/$1.img" 64M
+  qemu-io -c 'write -P 0x11 0 40M' -c 'write -P 0x12 200M 8M' "$images/$1.qcow2" >/dev/null
+  qemu-io -f raw -c 'write -P 0x13 1M 4M' "$images/$1.img" >/dev/null
+  base_xml "$1" "$images" "${2:-}" >"$t_dir/base.xml"
+  must "${v[@]}" define "$t_dir/base.xml"
+}
+
+# Print the file that VM $1 has as its disk $2.
+disk_of ()
+{
+  "${v[@]}" domblklist --inactive "$1" | awk -v target="$2" '$1 == target { print $2 }'
+}
+
+# Clone VM $2 from base $1, write to both of its disks, and keep what a guest would see on them as $t_dir/$2-vda and -vdb.
+make_clone ()
+{
+  local target
+  must ramet clone --no-bootstrap "$1" "$2"
+  qemu-io -c 'write -P 0x21 1M 1M' -c 'write -z 8M 1M' -c 'write -P 0x22 300M 1M' "$(disk_of "$2" vda)" >/dev/null
+  qemu-io -c 'write -P 0x23 2M 1M' "$(disk_of "$2" vdb)" >/dev/null
+  for target in vda vdb; do
+    qemu-img convert -O qcow2 "$(disk_of "$2" "$target")" "$t_dir/$2-$target"
+  done
+}
+
+# Print the files under disk $2 of VM $1, by its definition.
+chain_by_definition ()
+{
+  "${v[@]}" dumpxml --inactive "$1" | xmllint --xpath "//disk[target/@dev='$2']//backingStore/source/@file" - 2>/dev/null \
+    | sed 's/^ *file="//; s/"$//'
+}
+
+# Print the same by the files' own headers.
+chain_by_headers ()
+{
+  qemu-img info --backing-chain --output=json "$(disk_of "$1" "$2")" \
+    | python3 -c 'import json, sys; [print(i["filename"]) for i in json.load(sys.stdin)[1:]]'
+}
+
+# Check that a guest would see on the disks of VM $1 what it saw before, by its definition and by the files' headers alike.
+check_content ()
+{
+  local target
+  for target in vda vdb; do
+    assert_eq "$(chain_by_definition "$1" "$target")" "$(chain_by_headers "$1" "$target")" "what $target of '$1' stands on"
+    check qemu-img compare -q "$t_dir/$1-$target" "$(disk_of "$1" "$target")"
+    check qemu-img check -q "$(disk_of "$1" "$target")"
+  done
+}
+
+# Check that VM $1 can be started, and switch it off again. There is nothing on its disks to boot.
+check_starts ()
+{
+  check ramet start "$1"
+  check ramet stop --force "$1"
+}
+
+# Move both disks of base $1 to folder $2 with the command $3, and tell libvirt.
+move_base ()
+{
+  local from
+  from=$(dirname -- "$(disk_of "$1" vda)")
+  # shellcheck disable=SC2086
+  ${3:-mv} -- "$(disk_of "$1" vda)" "$(disk_of "$1" vdb)" "$2"
+  "${v[@]}" dumpxml --inactive --security-info "$1" | sed "s|$from/|$2/|" >"$t_dir/moved.xml"
+  must "${v[@]}" define "$t_dir/moved.xml"
+}
+
+# Run a command (from the third argument on), and check that it ends with status $1 and an error that contains $2, and that
+# no VM and no file has changed.
+refuses ()
+{
+  local want=$1 text=$2
+  shift 2
+  state >"$t_dir/before"
+  expect_status "$want" "$@"
+  assert_contains "$text" "$err" "the error of '$*'"
+  assert_contains "hint: " "$err" "the error of '$*'"
+  state >"$t_dir/after"
+  assert_same_file "$t_dir/before" "$t_dir/after" "the host after '$*'"
+}
+
+# Definitions, and the files on the pool's filesystem.
+state ()
+{
+  local name
+  "${v[@]}" list --all --name | sort | while read -r name; do
+    [[ -z $name ]] || "${v[@]}" dumpxml --inactive --security-info "$name"
+  done
+  find "$images" -type f -printf '%p %s %T@ %i\n' | sort
+}
+
+# Print the files that the metadata of VM $1 says ramet made, and that are there.
+own_files ()
+{
+  ramet info "$1" | sed -n 's/^file  *//p' | while IFS= read -r file; do
+    [[ ! -e $file ]] || printf '%s\n' "$file"
+  done
+}
+
+# All files whose names begin with that of VM $1.
+files_of ()
+{
+  find "$images" -maxdepth 1 -name "$1[.-]*" | sort
+}
+
+mkdir "$elsewhere"
+mount -t tmpfs -o mode=0711 tmpfs "$elsewhere"
+make_base hollow
+
+# ------------------------------------------------------------------ rebase
+
+t_start "a clone follows its base to another folder, and is not started before"
+make_clone hollow one
+make_clone hollow two
+mkdir -m 0711 "$images/near"
+move_base hollow "$images/near"
+expect_status 5 ramet start one
+assert_contains "ramet rebase one" "$err" "the hint"
+check ramet rebase one two
+assert_contains "one stands on hollow" "$out" "the result"
+for name in one two; do
+  assert_eq "$images/near/hollow.qcow2" "$(chain_by_definition "$name" vda)" "what $name stands on"
+  check_content "$name"
+done
+check_starts one
+
+t_start "rebasing once more changes no file"
+find "$images" -type f -printf '%p %s %T@\n' | sort >"$t_dir/before"
+check ramet rebase two
+find "$images" -type f -printf '%p %s %T@\n' | sort >"$t_dir/after"
+assert_same_file "$t_dir/before" "$t_dir/after" "the files"
+
+t_start "a clone follows its base to another filesystem, and back"
+move_base hollow "$elsewhere"
+check ramet rebase two
+check_content two
+check_starts two
+move_base hollow "$images"
+check ramet rebase one two
+check_content one
+check_content two
+
+t_start "a base's new name is taken over"
+must "${v[@]}" domrename hollow empty
+check ramet rebase one
+assert_contains "one stands on empty" "$out" "the result"
+check ramet list
+assert_match "one .* empty " "$out" "the list"
+check ramet tree
+assert_match $'empty .*\n  one ' "$out" "the tree"
+must "${v[@]}" domrename empty hollow
+check ramet rebase one
+
+t_start "a base with other content is refused; with --force it is taken"
+qemu-io -c 'write -P 0x31 100M 1M' "$images/hollow.qcow2" >/dev/null
+refuses 5 "whose content is not what it was cloned from" ramet rebase two
+assert_contains "ramet rebase --force two" "$err" "the hint"
+check ramet rebase --force one two
+assert_contains "is not what it was when the clone was made" "$err" "the warning"
+check_starts two
+# the content they saw is another one now
+for name in one two; do
+  qemu-img convert -O qcow2 "$(disk_of "$name" vda)" "$t_dir/$name-vda"
+done
+
+t_start "a copy that lost the time of its last change counts as other content"
+move_base hollow "$images/near" cp
+rm "$images/hollow.qcow2" "$images/hollow.img"
+refuses 5 "it was written to at" ramet rebase two
+check ramet rebase --force two
+check_content two
+check ramet rebase --force one
+
+t_start "a base or a file of it that is nowhere is told"
+mv "$images/near/hollow.img" "$images/near/hidden.img"
+refuses 3 "hollow.img' is not there" ramet rebase two
+assert_contains "virsh edit hollow" "$err" "the hint"
+mv "$images/near/hidden.img" "$images/near/hollow.img"
+"${v[@]}" dumpxml --inactive hollow >"$t_dir/hollow.xml"
+"${v[@]}" undefine hollow
+refuses 3 "the base of 'two', 'hollow', is not there any more" ramet rebase two
+sed '/<uuid>/d; s/<name>hollow/<name>again/' "$t_dir/hollow.xml" >"$t_dir/again.xml"
+must "${v[@]}" define "$t_dir/again.xml"
+check ramet rebase --base again two one
+assert_contains "two stands on again" "$out" "the result"
+check_content two
+check_starts two
+refuses 3 "there is no VM 'nobody'" ramet rebase --base nobody two
+refuses 2 "cannot be its own base" ramet rebase --base two two
+refuses 3 "there is no VM 'nobody'" ramet rebase nobody
+refuses 5 "was not made by ramet" ramet rebase again
+
+t_start "a base that runs is not followed"
+must "${v[@]}" start again
+refuses 4 "its base 'again' is running" ramet rebase two
+must "${v[@]}" destroy again
+check ramet rebase --force one two
+
+t_start "what QEMU's user cannot read is refused, and the hint opens it"
+mkdir -m 0700 "$images/closed"
+move_base again "$images/closed" "cp -p"
+refuses 5 "cannot read the base's disk" ramet rebase two
+check bash -c "$(sed -n 's/^hint: //p' <<<"$err")"
+check ramet rebase two one
+check_content two
+check_starts two
+
+# ------------------------------------------------------------------ what neither does
+
+t_start "neither touches a VM that runs, is paused or is saved"
+must ramet start two
+for verb in rebase flatten; do
+  refuses 4 "cannot $verb 'two': it is running" ramet "$verb" two
+done
+must ramet pause two
+for verb in rebase flatten; do
+  refuses 4 "cannot $verb 'two': it is paused" ramet "$verb" two
+done
+must "${v[@]}" managedsave two
+for verb in rebase flatten; do
+  refuses 4 "cannot $verb 'two': it is saved" ramet "$verb" two
+done
+must "${v[@]}" managedsave-remove two
+
+t_start "neither touches a VM with snapshots, whoever made them"
+make_clone again snapped
+must "${v[@]}" snapshot-create-as snapped first
+for verb in rebase flatten; do
+  refuses 4 "cannot $verb 'snapped': it has snapshots" ramet "$verb" snapped
+done
+must "${v[@]}" snapshot-delete snapped first
+must qemu-img snapshot -c second "$(disk_of snapped vdb)"
+for verb in rebase flatten; do
+  refuses 4 "cannot $verb 'snapped': it has snapshots" ramet "$verb" snapped
+done
+must qemu-img snapshot -d second "$(disk_of snapped vdb)"
+must "${v[@]}" snapshot-create-as snapped third --disk-only --no-metadata
+for verb in rebase flatten; do
+  refuses 4 "is not the file that ramet made any more" ramet "$verb" snapped
+done
+must ramet remove --yes snapped
+rm -f "$images"/snapped.third "$images"/snapped-vdb.third
+
+t_start "neither touches a VM that others stand on, a base, or what is none of ramet's"
+must ramet clone --no-bootstrap --grant two child
+for verb in rebase flatten; do
+  refuses 4 "clones stand on its disk: child" ramet "$verb" two
+  refuses 5 "was not made by ramet" ramet "$verb" again
+  refuses 3 "there is no VM 'nobody'" ramet "$verb" nobody
+done
+check ramet rebase child
+assert_contains "child stands on two" "$out" "the result"
+check ramet flatten child
+check ramet rebase two
+must ramet remove --yes child
+
+t_start "a clone is not put on what stands on it"
+base_xml loop "$images" >"$t_dir/loop.xml"
+qemu-img create -q -f qcow2 -F qcow2 -b "$(disk_of two vda)" "$images/loop.qcow2"
+truncate -s 64M "$images/loop.img"
+must "${v[@]}" define "$t_dir/loop.xml"
+refuses 5 "which stands on it" ramet rebase --force --base loop two
+"${v[@]}" undefine loop
+rm "$images/loop.qcow2" "$images/loop.img"
+
+# ------------------------------------------------------------------ rebase, cut off
+
+t_start "a rebase that was cut off half way is mended by the next one"
+move_base again "$images"
+# what a kill leaves behind the first header, before the definition
+qemu-img rebase -u -f qcow2 -F qcow2 -b "$images/hollow.qcow2" "$(disk_of two vda)"
+expect_status 5 ramet start two
+expect_status 5 ramet flatten two
+check ramet rebase two
+check_content two
+for delay_ms in 10 25 40 55 70 90; do
+  folder=$images
+  [[ $(disk_of again vda) == "$images"/near/* ]] || folder=$images/near
+  move_base again "$folder"
+  ramet rebase two >/dev/null 2>&1 &
+  pid=$!
+  sleep "0.0$delay_ms"
+  kill -KILL "$pid" 2>/dev/null || true
+  { wait "$pid" || true; } 2>/dev/null
+  check ramet rebase two
+  check_content two
+done
+check ramet rebase one
+
+# ------------------------------------------------------------------ flatten
+
+t_start "a flattened clone shows a guest the same, and stands on nothing"
+check ramet flatten one
+assert_contains "one stands alone" "$out" "the result"
+check_content one
+assert_eq "" "$(chain_by_headers one vda)$(chain_by_definition one vdb)" "what it stands on"
+assert_eq "$(files_of one)" "$(own_files one | sort)" "its files, by the metadata"
+assert_eq 2 "$(files_of one | wc -l)" "the number of its files"
+assert_eq 600 "$(stat -c %a "$(disk_of one vda)")" "the mode of its file"
+check ramet list
+assert_match "one .* - +-" "$out" "the list"
+check_starts one
+
+t_start "flattening what stands alone is done at once, and rebasing it is refused"
+state >"$t_dir/before"
+check ramet flatten one
+state >"$t_dir/after"
+assert_same_file "$t_dir/before" "$t_dir/after" "the host"
+refuses 4 "it stands on no base" ramet rebase one
+
+t_start "a flattened clone outlives its base, and its removal leaves nothing"
+check ramet remove --yes two
+"${v[@]}" undefine again
+rm -f "$(find "$images" -name hollow.qcow2)" "$(find "$images" -name hollow.img)"
+check_content one
+check_starts one
+check ramet remove --yes one
+assert_eq "" "$(files_of one)" "the files that are left"
+
+t_start "a clone of a UEFI base is rebased and flattened, its variables left alone"
+make_base firm uefi
+make_clone firm uefi
+check_starts uefi
+sum=$(sha256sum /var/lib/libvirt/qemu/nvram/uefi_VARS.fd)
+move_base firm "$elsewhere"
+check ramet rebase uefi
+check_content uefi
+check_starts uefi
+check ramet flatten uefi
+check_content uefi
+assert_eq "$sum" "$(sha256sum /var/lib/libvirt/qemu/nvram/uefi_VARS.fd)" "the variables"
+check_starts uefi
+check ramet remove --yes uefi
+
+t_start "settings that libvirt keeps to itself survive both"
+make_clone firm secret
+"${v[@]}" dumpxml --inactive secret \
+  | sed "s|</devices>|<graphics type='vnc' autoport='yes' passwd='pass wd'/></devices>|" >"$t_dir/secret.xml"
+must "${v[@]}" define "$t_dir/secret.xml"
+check ramet rebase secret
+check ramet flatten secret
+assert_contains "passwd='pass wd'" "$("${v[@]}" dumpxml --inactive --security-info secret)" "the definition"
+check ramet remove --yes secret
+
+t_start "a base that has changed is not copied"
+make_clone firm drifted
+qemu-io -f raw -c 'write -P 0x41 9M 1M' "$elsewhere/firm.img" >/dev/null
+refuses 5 "whose base has changed" ramet flatten drifted
+check ramet flatten --force drifted
+assert_contains "is not what it was" "$err" "the warning"
+assert_eq "" "$(chain_by_headers drifted vda)" "what it stands on"
+check ramet remove --yes drifted
+
+t_start "what does not fit is refused beforehand, and what is in the way is left alone"
+mkdir "$t_dir/tiny"
+chmod 0711 "$t_dir" "$t_dir/tiny"
+mount -t tmpfs -o size=100m tmpfs "$t_dir/tiny"
+must "${v[@]}" pool-define-as tiny dir --target "$t_dir/tiny"
+must "${v[@]}" pool-start tiny
+must ramet clone --no-bootstrap --pool tiny firm tight
+refuses 1 "the storage pool 'tiny' has" ramet flatten tight
+check ramet remove --yes tight
+must "${v[@]}" pool-destroy tiny
+umount "$t_dir/tiny"
+make_clone firm blocked
+echo precious >"$images/blocked.flat.qcow2"
+refuses 4 "there is a file '$images/blocked.flat.qcow2' already" ramet flatten blocked
+assert_eq precious "$(cat "$images/blocked.flat.qcow2")" "the file"
+rm "$images/blocked.flat.qcow2"
+check ramet flatten blocked
+check_content blocked
+check ramet remove --yes blocked
+
+# ------------------------------------------------------------------ flatten, cut off
+
+# A base with enough on it for the copying to take a while.
+make_base large
+dd if=/dev/urandom of="$t_dir/noise" bs=1M count=150 status=none
+qemu-img convert -f raw -O qcow2 "$t_dir/noise" "$images/large.qcow2"
+qemu-img resize -q "$images/large.qcow2" 512M
+rm "$t_dir/noise"
+
+# Run `ramet flatten $1` in the background, and wait until libvirt is in the midst of copying its larger disk. The copying
+# stands still then, until copy_go.
+flatten_begin ()
+{
+  local deadline=$((SECONDS + 20))
+  ramet flatten "$1" >"$t_dir/flatten" 2>&1 &
+  pid=$!
+  until (($(stat -c %b "$images/$1.flat.qcow2" 2>/dev/null || echo 0) > 4096)); do
+    if ((SECONDS >= deadline)) || ! kill -0 "$pid" 2>/dev/null; then
+      break
+    fi
+  done
+  copier=$(pgrep -f "^[^ ]*qemu-img convert .*/$1\.flat\.qcow2" || true)
+  kill -STOP "${copier:-none}" || fail "the copying was not seen: $(cat "$t_dir/flatten")"
+}
+
+# Let the copying that flatten_begin stopped go on.
+copy_go ()
+{
+  kill -CONT "$copier"
+}
+
+# Wait until the copying is over.
+copy_end ()
+{
+  while kill -0 "$copier" 2>/dev/null; do
+    sleep 0.002
+  done
+}
+
+# Kill ramet, whatever it is at.
+kill_it ()
+{
+  kill -KILL "$pid" 2>/dev/null || true
+  { wait "$pid" || true; } 2>/dev/null
+}
+
+# Check that VM $1 is whole, and that each file of its is in its metadata.
+check_whole ()
+{
+  local file
+  check_content "$1"
+  for file in $(files_of "$1"); do
+    assert_contains "$file" "$(own_files "$1")" "the files in the metadata"
+  done
+}
+
+t_start "Ctrl-C leaves a clone as it was"
+make_clone large big
+state >"$t_dir/before"
+flatten_begin big
+kill -INT "$pid"
+copy_go
+status=0
+wait "$pid" || status=$?
+assert_eq 130 "$status" "the exit status"
+assert_contains "interrupted" "$(cat "$t_dir/flatten")" "what it says"
+state >"$t_dir/after"
+assert_same_file "$t_dir/before" "$t_dir/after" "the host"
+
+t_start "kill -9 in the midst of the copying leaves a clone as it was, and the next try clears what is left"
+flatten_begin big
+kill_it
+expect_status 1 ramet flatten big
+assert_contains "libvirt may be at its copy still" "$err" "the hint while libvirt copies yet"
+copy_go
+copy_end
+check_whole big
+check_starts big
+qemu-img convert -O qcow2 "$(disk_of big vda)" "$t_dir/big-vda"
+check ramet flatten big
+check_whole big
+assert_eq 2 "$(files_of big | wc -l)" "the number of its files"
+check_starts big
+check ramet remove --yes big
+
+t_start "kill -9 at any moment after it leaves a clone the old or the new, whole, and no file that is nobody's"
+old=0
+new=0
+for delay_ms in 00 20 40 60 80 99; do
+  make_clone large "big$delay_ms"
+  flatten_begin "big$delay_ms"
+  copy_go
+  copy_end
+  sleep "0.0$delay_ms"
+  kill_it
+  wait_for 30 bash -c '! pgrep -x qemu-img'
+  check_whole "big$delay_ms"
+  if [[ -n $(chain_by_headers "big$delay_ms" vda) ]]; then
+    old=$((old + 1))
+  else
+    new=$((new + 1))
+  fi
+  check ramet flatten "big$delay_ms"
+  check_content "big$delay_ms"
+  assert_eq 2 "$(files_of "big$delay_ms" | wc -l)" "the number of its files"
+  check ramet remove --yes "big$delay_ms"
+done
+note "killed before the change $old times, after it $new times"
+((old > 0)) || fail "ramet was never killed before the change"
+
+t_start "a clone that was being flattened when ramet was killed can be removed"
+make_clone large cut
+flatten_begin cut
+kill_it
+copy_go
+copy_end
+check ramet remove --yes cut
+assert_eq "" "$(files_of cut)" "the files that are left"
+
+t_start "a VM that is being flattened cannot be started, and one that ran meanwhile keeps what it wrote"
+make_clone large raced
+flatten_begin raced
+expect_status 1 "${v[@]}" start raced
+assert_contains "lock" "$err" "QEMU's error"
+copy_go
+status=0
+wait "$pid" || status=$?
+assert_eq 0 "$status" "the exit status"
+check_content raced
+check ramet remove --yes raced
+# the disk that is copied last is written to while the first one is not open any more
+make_clone large raced
+flatten_begin raced
+copy_go
+copy_end
+until copier=$(pgrep -f "^[^ ]*qemu-img convert .*/raced-vdb\.flat\.qcow2"); do
+  kill -0 "$pid" 2>/dev/null || break
+done
+if kill -STOP "$copier" 2>/dev/null; then
+  qemu-io -c 'write -P 0x55 5M 1M' "$(disk_of raced vda)" >/dev/null
+  qemu-img convert -O qcow2 "$(disk_of raced vda)" "$t_dir/raced-vda"
+  copy_go
+  status=0
+  wait "$pid" || status=$?
+  assert_eq 4 "$status" "the exit status"
+  assert_contains "was written to meanwhile" "$(cat "$t_dir/flatten")" "the error"
+else
+  fail "the second disk's copying was not seen"
+fi
+check_content raced
+check ramet remove --yes raced
+
+# ------------------------------------------------------------------ as an ordinary user
+
+t_start "a member of group libvirt does both"
+ramet=$(command -v ramet)
+chmod 0644 "$images/large.qcow2" "$images/large.img"
+make_clone large mine
+move_base large "$images/near"
+check as_dev "$ramet" rebase mine
+check_content mine
+check as_dev "$ramet" flatten mine
+check_content mine
+check_starts mine
+check ramet remove --yes mine
+"${v[@]}" undefine large
+rm -f "$images"/near/*
+
+# ------------------------------------------------------------------ a guest that boots
+
+lab_base
+
+t_start "a guest boots from what was rebased and flattened, and has its files still"
+must ramet clone --cpus 1 debian-12 web
+must ramet ssh web -- 'echo kept | sudo tee /srv/file >/dev/null && sync'
+must ramet stop web
+disk=$(disk_of debian-12 vda)
+mkdir "$images/moved"
+chmod 0711 "$images/moved"
+mv "$disk" "$images/moved/"
+"${v[@]}" dumpxml --inactive --security-info debian-12 | sed "s|$disk|$images/moved/debian-12.qcow2|" >"$t_dir/base.xml"
+must "${v[@]}" define "$t_dir/base.xml"
+check ramet rebase web
+check ramet flatten web
+mv "$images/moved/debian-12.qcow2" "$disk"
+sed -i "s|$images/moved/debian-12.qcow2|$disk|" "$t_dir/base.xml"
+must "${v[@]}" define "$t_dir/base.xml"
+check ramet start web
+check ramet wait web
+assert_eq kept "$(ramet ssh web -- cat /srv/file)" "the file"
+check ramet stop --force web
+
+# ------------------------------------------------------------------ versions of a base
+
+# Print which version each base is of, and whether it is the newest, as 'NAME OF NEWEST'.
+versions ()
+{
+  ramet base list --json | python3 -c 'import json, sys; [print(d["name"], d["version_of"], d["newest"]) for d in json.load(sys.stdin)]'
+}
+
+t_start "a base that ramet cannot build anew is not updated"
+refuses 3 "there is no VM 'nobody'" ramet base update nobody
+refuses 5 "it is a VM and no base" ramet base update web
+refuses 5 "ramet did not build it" ramet base update firm
+refuses 5 "it was made of a ready image" ramet base update debian-12
+assert_contains "ramet base update --image FILE debian-12" "$err" "the hint"
+
+t_start "a newer version is built as the base was, beside it, and is what the name stands for"
+# a builder that writes down what it was asked for, and gives the image that there is
+mkdir -p "$t_dir/data/bootstrap/base"
+ln -s "$RAMET_CHECKOUT/templates" "$t_dir/data/templates"
+for part in "$RAMET_CHECKOUT"/bootstrap/*; do
+  [[ ${part##*/} == base ]] || ln -s "$part" "$t_dir/data/bootstrap/"
+done
+cat >"$t_dir/data/bootstrap/base/build-debian" <<SCRIPT
+#!/bin/sh
+printf '%s ' "\$@" >"$t_dir/asked"
+for output; do :; done
+exec cp --sparse=always -- "$(base_image_path "$RAMET_CHECKOUT" "$RAMET_LAB_CACHE")" "\$output"
+SCRIPT
+chmod +x "$t_dir/data/bootstrap/base/build-debian"
+# as if it had been built with these options
+"${v[@]}" dumpxml --inactive debian-12 | sed -e \
+  "s|<ramet:recipe [^>]*>|<ramet:recipe version-of='debian-12' suite='bookworm' init='systemd' size='8589934592' mirror='http://example.org/'/>|" \
+  -e "s|<memory unit='KiB'>[0-9]*<|<memory unit='KiB'>786432<|" -e "/<currentMemory/d" >"$t_dir/base.xml"
+must "${v[@]}" define "$t_dir/base.xml"
+must ramet clone --no-bootstrap debian-12 old
+manifest "$(disk_of debian-12 vda)" >"$t_dir/before"
+check env RAMET_DATADIR="$t_dir/data" ramet base update debian-12
+new=debian-12-$(date -u +%Y%m%d)
+manifest "$(disk_of debian-12 vda)" >"$t_dir/after"
+assert_same_file "$t_dir/before" "$t_dir/after" "the old version's disk"
+assert_contains "$new is ready, and what 'ramet clone debian-12 NAME' takes" "$out" "the result"
+assert_contains "debian-12 stays: clones stand on it: old" "$out" "the result"
+assert_contains "--suite bookworm --init systemd --mirror http://example.org/ --size 8589934592" "$(cat "$t_dir/asked")" \
+  "what the builder was asked for"
+assert_contains "<memory unit='KiB'>786432<" "$("${v[@]}" dumpxml --inactive "$new")" "the memory of its clones"
+assert_eq "debian-12 debian-12 False"$'\n'"$new debian-12 True" "$(versions | grep ^debian)" "the versions"
+check ramet base list
+assert_match "debian-12 .*older.*old"$'\n'"$new .*newest" "$out" "the list"
+
+t_start "clones are made from the newest version by the base's name, and from any by its own"
+must ramet clone --no-bootstrap debian-12 fresh
+assert_eq "$images/$new.qcow2" "$(chain_by_definition fresh vda)" "what it stands on"
+must ramet clone --no-bootstrap "$new" exact
+assert_eq "$images/$new.qcow2" "$(chain_by_definition exact vda)" "what it stands on"
+assert_eq "$images/debian-12.qcow2" "$(chain_by_definition old vda)" "what the old clone stands on"
+refuses 4 "clones stand on its disk" ramet base remove --yes debian-12
+
+t_start "an old version that nobody needs any more can be removed, and the name still stands for the newest"
+must ramet remove --yes old
+check ramet base remove --yes debian-12
+check ramet clone --dry-run debian-12 next
+assert_contains "from '$new'" "$out" "what would be done"
+must ramet remove --yes fresh exact
+check ramet base remove --yes "$new"
+refuses 3 "there is no base 'debian-12'" ramet clone debian-12 next
+
+t_done
