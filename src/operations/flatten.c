@@ -402,7 +402,6 @@ define (const Flatten *flatten, RametMetadata *planned, GError **error)
 static void
 delete_originals (Flatten *flatten)
 {
-  g_autoptr (GPtrArray) disks = NULL;
   g_autoptr (GError) why = NULL;
 
   ramet_task_step (flatten->task, "deleting the old files");

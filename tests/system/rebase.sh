@@ -641,7 +641,7 @@ SCRIPT
 chmod +x "$t_dir/data/bootstrap/base/build-debian"
 # as if it had been built with these options
 "${v[@]}" dumpxml --inactive debian-12 | sed -e \
-  "s|<ramet:recipe [^>]*>|<ramet:recipe version-of='debian-12' suite='bookworm' init='systemd' size='8589934592' mirror='http://example.org/'/>|" \
+  "s|<recipe [^>]*>|<recipe version-of='debian-12' suite='bookworm' init='systemd' size='8589934592' mirror='http://example.org/'/>|" \
   -e "s|<memory unit='KiB'>[0-9]*<|<memory unit='KiB'>786432<|" -e "/<currentMemory/d" >"$t_dir/base.xml"
 must "${v[@]}" define "$t_dir/base.xml"
 must ramet clone --no-bootstrap debian-12 old
