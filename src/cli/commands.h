@@ -14,6 +14,7 @@ gboolean ramet_cmd_console (RametInvocation *invocation, char **args, GError **e
 gboolean ramet_cmd_list (RametInvocation *invocation, char **args, GError **error);
 gboolean ramet_cmd_info (RametInvocation *invocation, char **args, GError **error);
 gboolean ramet_cmd_tree (RametInvocation *invocation, char **args, GError **error);
+gboolean ramet_cmd_doctor (RametInvocation *invocation, char **args, GError **error);
 gboolean ramet_cmd_start (RametInvocation *invocation, char **args, GError **error);
 gboolean ramet_cmd_stop (RametInvocation *invocation, char **args, GError **error);
 gboolean ramet_cmd_restart (RametInvocation *invocation, char **args, GError **error);
@@ -31,6 +32,7 @@ gboolean ramet_cmd_base_remove (RametInvocation *invocation, char **args, GError
 extern const GOptionEntry ramet_options_clone[];
 extern const GOptionEntry ramet_options_list[];
 extern const GOptionEntry ramet_options_start[];
+extern const GOptionEntry ramet_options_doctor[];
 extern const GOptionEntry ramet_options_stop[];
 extern const GOptionEntry ramet_options_autostart[];
 extern const GOptionEntry ramet_options_remove[];

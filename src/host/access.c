@@ -414,9 +414,13 @@ refuse_to_open (const char *path, const RametAccount *account, const char *why, 
   return FALSE;
 }
 
-/* Gives @mode on the file behind @fd unless @account has it already; a record of what was done goes to @granted. */
+/*
+ * Gives @mode on the file behind @fd unless @account has it already; a record of what was done goes to @granted. With
+ * @only_foresee nothing is done but the record.
+ */
 static gboolean
-grant_step (int fd, const char *path, const RametAccount *account, int mode, GPtrArray *granted, GError **error)
+grant_step (int fd, const char *path, const RametAccount *account, int mode, gboolean only_foresee, GPtrArray *granted,
+            GError **error)
 {
   g_autofree char *reached = descriptor_path (fd);
   RametGrant grant = { .uid = account->uid, .path = path };
@@ -439,7 +443,7 @@ grant_step (int fd, const char *path, const RametAccount *account, int mode, GPt
   if (!fits)
     return refuse_to_open (path, account, "widening its ACL's mask would give more to others too",
                            "getfacl", error);
-  if (acl_set_file (reached, ACL_TYPE_ACCESS, acl) < 0)
+  if (!only_foresee && acl_set_file (reached, ACL_TYPE_ACCESS, acl) < 0)
     return fail_to_open (path, errno, account, error);
   g_ptr_array_add (granted, ramet_grant_to_record (&grant));
   return TRUE;
@@ -459,7 +463,8 @@ take_back (GPtrArray *granted)
 }
 
 static gboolean
-grant_way (const char *path, const RametAccount *account, mode_t type, GPtrArray *ret_granted, GError **error)
+grant_way (const char *path, const RametAccount *account, mode_t type, gboolean only_foresee, GPtrArray *ret_granted,
+           GError **error)
 {
   g_autoptr (GPtrArray) steps = steps_to (path);
   g_autoptr (GPtrArray) granted = g_ptr_array_new_with_free_func (g_free);
@@ -478,10 +483,11 @@ grant_way (const char *path, const RametAccount *account, mode_t type, GPtrArray
       else if ((st.st_mode & S_IFMT) != (last ? type : S_IFDIR))
         fail_about ("open", step, last && type == S_IFREG ? EINVAL : ENOTDIR, error);
       else
-        done = grant_step (fd, step, account, mode, granted, error);
+        done = grant_step (fd, step, account, mode, only_foresee, granted, error);
       if (!done)
         {
-          take_back (granted);
+          if (!only_foresee)
+            take_back (granted);
           return FALSE;
         }
     }
@@ -504,14 +510,29 @@ grant_way (const char *path, const RametAccount *account, mode_t type, GPtrArray
 gboolean
 ramet_access_grant (const char *dir, const RametAccount *account, GPtrArray *ret_granted, GError **error)
 {
-  return grant_way (dir, account, S_IFDIR, ret_granted, error);
+  return grant_way (dir, account, S_IFDIR, FALSE, ret_granted, error);
 }
 
 /** ramet_access_grant_file: the same for one regular file, which becomes readable */
 gboolean
 ramet_access_grant_file (const char *file, const RametAccount *account, GPtrArray *ret_granted, GError **error)
 {
-  return grant_way (file, account, S_IFREG, ret_granted, error);
+  return grant_way (file, account, S_IFREG, FALSE, ret_granted, error);
+}
+
+/**
+ * ramet_access_foresee:
+ * @path: a folder, or a regular file
+ * @ret_records: (out) (element-type utf8): what ramet_access_grant() or ramet_access_grant_file() would add is added
+ *
+ * Changes nothing. To be written down before the grant, for a crash may come between the two: a record of what was never
+ * granted can be revoked without harm.
+ */
+gboolean
+ramet_access_foresee (const char *path, const RametAccount *account, gboolean is_file, GPtrArray *ret_records,
+                      GError **error)
+{
+  return grant_way (path, account, is_file ? S_IFREG : S_IFDIR, TRUE, ret_records, error);
 }
 
 /**

@@ -37,6 +37,8 @@ char *ramet_access_hint (const char *path, const RametAccount *account);
 gboolean ramet_access_grant (const char *dir, const RametAccount *account, GPtrArray *ret_granted, GError **error);
 gboolean ramet_access_grant_file (const char *file, const RametAccount *account, GPtrArray *ret_granted,
                                   GError **error);
+gboolean ramet_access_foresee (const char *path, const RametAccount *account, gboolean is_file, GPtrArray *ret_records,
+                               GError **error);
 gboolean ramet_access_revoke (const char *record, GError **error);
 gboolean ramet_access_record_serves (const char *record, const char *path);
 

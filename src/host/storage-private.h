@@ -3,6 +3,8 @@
 
 #include "host/connection-private.h"
 
+#define RAMET_POOL_PREFIX "ramet-" /* of transient pools; behind it who made it, see ramet_worker_self(), and a number */
+
 /*
  * A pool over a folder: one that is there already, or else a transient one that goes with its last reference: pools are
  * how a plain member of the group libvirt reaches files that are root's.

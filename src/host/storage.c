@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "host/storage-private.h"
+#include "host/worker.h"
 #include "model/disk.h"
 #include "model/xml.h"
 
@@ -41,8 +42,8 @@ gboolean
 ramet_folder_pool_open (RametConnection *connection, const char *folder, RametFolderPool *ret_pool, GError **error)
 {
   virConnectPtr conn = ramet_connection_get (connection);
-  g_autofree char *uuid = g_uuid_string_random ();
-  g_autofree char *name = g_strconcat ("ramet-", uuid, NULL);
+  g_autofree char *worker = ramet_worker_self ();
+  g_autofree char *name = g_strdup_printf (RAMET_POOL_PREFIX "%s-%08x", worker ? worker : "0", g_random_int ());
   g_autofree char *xml = pool_xml (name, folder);
   virStoragePoolPtr pool = virStoragePoolLookupByTargetPath (conn, folder);
 
@@ -487,6 +488,33 @@ ramet_volume_delete (RametConnection *connection, const char *pool, const char *
       ramet_libvirt_error (error, "cannot delete the volume '%s'", path);
       return FALSE;
     }
+  return TRUE;
+}
+
+/**
+ * ramet_volume_is_there:
+ * @path: of a file on libvirtd's host
+ * @error: nobody could look
+ */
+gboolean
+ramet_volume_is_there (RametConnection *connection, const char *path, gboolean *ret_there, GError **error)
+{
+  g_autofree char *folder = g_path_get_dirname (path);
+  g_autofree char *name = g_path_get_basename (path);
+  g_auto (RametFolderPool) pool = { 0 };
+  g_autoptr (virStorageVol) volume = NULL;
+  struct stat st;
+  int failed = ramet_connection_is_local (connection) ? lstat (path, &st) : -1;
+
+  if (failed == 0 || (ramet_connection_is_local (connection) && (errno == ENOENT || errno == ENOTDIR)))
+    {
+      *ret_there = failed == 0;
+      return TRUE;
+    }
+  if (!ramet_folder_pool_open (connection, folder, &pool, error))
+    return FALSE;
+  volume = virStorageVolLookupByName (pool.pool, name);
+  *ret_there = volume != NULL;
   return TRUE;
 }
 

@@ -24,4 +24,5 @@ char *ramet_volume_flatten (RametConnection *connection, RametTask *task, const 
                             const char *new_name, guint64 capacity, guint64 expected_bytes, GError **error);
 gboolean ramet_volume_delete (RametConnection *connection, const char *pool, const char *name, const char *path,
                               GError **error);
+gboolean ramet_volume_is_there (RametConnection *connection, const char *path, gboolean *ret_there, GError **error);
 gboolean ramet_volume_get_allocation (RametConnection *connection, const char *path, guint64 *ret_bytes);

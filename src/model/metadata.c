@@ -64,6 +64,7 @@ ramet_metadata_free (RametMetadata *metadata)
   g_free (metadata->host_keys);
   g_free (metadata->console);
   g_clear_pointer (&metadata->recipe, ramet_recipe_free);
+  g_free (metadata->worker);
   g_ptr_array_unref (metadata->shares);
   g_ptr_array_unref (metadata->volumes);
   g_ptr_array_unref (metadata->grants);
@@ -196,6 +197,7 @@ ramet_metadata_parse (const char *xml, GError **error)
   metadata->project = ramet_xml_get (root, "project");
   metadata->user = ramet_xml_get (root, "user");
   metadata->console = ramet_xml_get (root, "console");
+  metadata->worker = ramet_xml_get (root, "worker");
   metadata->host_keys = ramet_xml_text (ramet_xml_first (root, "host-keys"));
   metadata->recipe = ramet_recipe_read (ramet_xml_first (root, "recipe"));
   parse_base (ramet_xml_first (root, "base"), metadata);
@@ -288,6 +290,7 @@ ramet_metadata_to_xml (const RametMetadata *metadata)
   set_if (root, "project", metadata->project);
   set_if (root, "user", metadata->user);
   set_if (root, "console", metadata->console);
+  set_if (root, "worker", metadata->worker);
   if (metadata->host_keys)
     ramet_xml_add (root, "host-keys", metadata->host_keys);
   if (metadata->recipe)

@@ -54,6 +54,7 @@ typedef struct
   char *host_keys; /* "TYPE BASE64" lines read over the console, or NULL */
   char *console;   /* how a base offers its root console: "ttyS0"; or NULL */
   RametRecipe *recipe;     /* of a base that ramet built, or NULL */
+  char *worker;    /* who makes or removes it, see ramet_worker_self(); means nothing once it is made; or NULL */
   GPtrArray *shares;       /* (element-type RametShare) */
   GPtrArray *volumes;      /* (element-type RametVolumeRef) */
   GPtrArray *grants;       /* (element-type utf8): records of ramet_access_grant() */

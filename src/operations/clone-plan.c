@@ -7,6 +7,7 @@
 
 #include "core/text.h"
 #include "host/ssh.h"
+#include "host/worker.h"
 #include "model/names.h"
 #include "operations/versions.h"
 
@@ -80,6 +81,7 @@ plan_new (RametConnection *connection, const RametCloneOptions *options)
   plan->metadata = ramet_metadata_new (RAMET_STATE_CREATING);
   plan->metadata->created = g_date_time_format (now, "%Y-%m-%dT%H:%M:%SZ");
   plan->metadata->project = g_strdup (options->project);
+  plan->metadata->worker = ramet_worker_self ();
   return plan;
 }
 

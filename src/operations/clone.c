@@ -5,6 +5,7 @@
 #include "core/undo.h"
 #include "host/access.h"
 #include "host/storage.h"
+#include "host/worker.h"
 #include "operations/bootstrap.h"
 #include "operations/clone-plan.h"
 #include "operations/reach.h"
@@ -82,6 +83,27 @@ push_volume (Make *make, const char *pool, const char *name, const char *path)
   ramet_undo_push (make->undo, what, undo_volume, made, made_volume_free);
 }
 
+/* What the metadata lists goes with the VM, even if making it is cut off: nobody else's file may be among it. */
+static gboolean
+check_volumes_free (RametClonePlan *plan, GError **error)
+{
+  for (guint i = 0; i < plan->metadata->volumes->len; i++)
+    {
+      const RametVolumeRef *volume = g_ptr_array_index (plan->metadata->volumes, i);
+      gboolean there = FALSE;
+
+      if (!ramet_volume_is_there (plan->connection, volume->path, &there, error))
+        return FALSE;
+      if (there)
+        {
+          ramet_error_set (error, RAMET_ERROR_STATE, "there is a file '%s' already, of no VM of ramet's", volume->path);
+          ramet_error_hint (error, "take another name, or move the file away if it is of no use");
+          return FALSE;
+        }
+    }
+  return TRUE;
+}
+
 /* Of many who define one name at once exactly one wins: this reserves it. */
 static gboolean
 define (Make *make, GError **error)
@@ -92,7 +114,7 @@ define (Make *make, GError **error)
 
   if (xml == NULL)
     return FALSE;
-  make->domain = ramet_domain_define (plan->connection, xml, error);
+  make->domain = check_volumes_free (plan, error) ? ramet_domain_define (plan->connection, xml, error) : NULL;
   if (make->domain == NULL)
     {
       if (error && *error && ramet_domain_exists (plan->connection, plan->options->name))
@@ -148,7 +170,7 @@ copy_nvram (Make *make, GError **error)
     return TRUE;
   file = g_strdup_printf ("%s_VARS.fd", plan->options->name);
   path = ramet_volume_copy (plan->connection, plan->nvram_source, file, &pool, &why);
-  if (path == NULL && !plan->nvram_may_miss)
+  if (path == NULL && !(plan->nvram_may_miss && g_error_matches (why, RAMET_ERROR, RAMET_ERROR_NOT_FOUND)))
     {
       g_propagate_error (error, g_steal_pointer (&why));
       return FALSE;
@@ -172,12 +194,31 @@ set_state (Make *make, RametState state, GError **error)
   return ramet_domain_set_metadata (make->domain, make->plan->metadata, error);
 }
 
-/* What was granted is written down at once, so that remove can take it back whatever comes. */
+/* Written down before it is done, so that remove can take it back whatever comes in between. */
+static gboolean
+foresee_grants (Make *make, GError **error)
+{
+  RametClonePlan *plan = make->plan;
+
+  for (guint i = 0; i < plan->grants->len; i++)
+    {
+      const RametPlannedGrant *grant = g_ptr_array_index (plan->grants, i);
+
+      if (!ramet_access_foresee (grant->path, plan->qemu, grant->is_file, plan->metadata->grants, error))
+        return FALSE;
+    }
+  return plan->grants->len == 0 || ramet_domain_set_metadata (make->domain, plan->metadata, error);
+}
+
+/* What was really granted goes to the metadata with the next state. */
 static gboolean
 grant_access (Make *make, GError **error)
 {
   RametClonePlan *plan = make->plan;
 
+  if (!foresee_grants (make, error))
+    return FALSE;
+  g_ptr_array_set_size (plan->metadata->grants, 0);
   for (guint i = 0; i < plan->grants->len; i++)
     {
       const RametPlannedGrant *grant = g_ptr_array_index (plan->grants, i);
@@ -196,7 +237,7 @@ grant_access (Make *make, GError **error)
           ramet_task_note (make->task, "granted QEMU's user access: %s", record);
         }
     }
-  return plan->grants->len == 0 || ramet_domain_set_metadata (make->domain, plan->metadata, error);
+  return TRUE;
 }
 
 static gboolean
@@ -301,6 +342,19 @@ tell_what_is_left (Make *make, gboolean clean, GError **error)
     ramet_task_warn (make->task, "the log of what happened: %s", log);
 }
 
+/* So that nobody takes it for cut off. */
+static void
+mark_kept (Make *make)
+{
+  RametMetadata *metadata = make->plan->metadata;
+  g_autoptr (GError) why = NULL;
+
+  g_free (metadata->worker);
+  metadata->worker = g_strdup (RAMET_WORKER_KEPT_RECORD);
+  if (!ramet_domain_set_metadata (make->domain, metadata, &why))
+    ramet_task_warn (make->task, "%s", why->message);
+}
+
 /* What is to be taken back is on the far side of a connection that may be what failed. */
 static void
 prepare_unwinding (Make *make)
@@ -335,7 +389,9 @@ ramet_clone_execute (RametClonePlan *plan, RametTask *task, char **ret_address, 
   g_clear_pointer (&make.seal, ramet_seal_free);
   if (made || options->keep)
     ramet_undo_commit (undo);
-  else if (make.domain)
+  if (!made && options->keep && make.domain)
+    mark_kept (&make);
+  else if (!made && make.domain)
     {
       prepare_unwinding (&make);
       clean = ramet_undo_unwind (undo);

@@ -3,6 +3,7 @@
 
 #include "host/access.h"
 #include "host/storage.h"
+#include "host/worker.h"
 #include "operations/drift.h"
 
 #define ASK_AGAIN_US (10 * G_TIME_SPAN_SECOND)
@@ -256,7 +257,9 @@ take_back_grants (RametVm *vm, RametTask *task, GError **error)
 
       if (heir)
         {
-          g_ptr_array_insert (heir->metadata->grants, 0, g_strdup (record));
+          /* a removal that was cut off may have handed it on already */
+          if (!g_ptr_array_find_with_equal_func (heir->metadata->grants, record, g_str_equal, NULL))
+            g_ptr_array_insert (heir->metadata->grants, 0, g_strdup (record));
           if (!ramet_domain_set_metadata (heir->domain, heir->metadata, error))
             return FALSE;
         }
@@ -281,6 +284,8 @@ ramet_lifecycle_remove (RametVm *vm, RametTask *task, const RametLifecycleOption
   if (!check_no_clones (vm, error))
     return FALSE;
   vm->metadata->state = RAMET_STATE_REMOVING;
+  g_free (vm->metadata->worker);
+  vm->metadata->worker = ramet_worker_self ();
   if (!ramet_domain_set_metadata (vm->domain, vm->metadata, error) || !ramet_domain_destroy (vm->domain, error))
     return FALSE;
   for (guint i = 0; i < vm->metadata->volumes->len; i++)

@@ -297,6 +297,28 @@ check_granted (const char *door, const char *project, gsize i, GPtrArray *record
   remove_tree (scratch);
 }
 
+/* What is written down beforehand is what then happens; if it never comes to that, taking it back changes nothing. */
+static void
+check_foreseen (const char *door, const char *project, gboolean refused, const char *before)
+{
+  g_autoptr (RametAccount) account = qemu_account ();
+  g_autoptr (GPtrArray) foreseen = g_ptr_array_new_with_free_func (g_free);
+  g_autoptr (GPtrArray) granted = g_ptr_array_new_with_free_func (g_free);
+  g_autofree char *after = NULL;
+
+  g_assert_cmpint (ramet_access_foresee (project, account, FALSE, foreseen, NULL), ==, !refused);
+  g_assert_cmpuint (foreseen->len, ==, refused ? 0 : 1);
+  if (!refused)
+    g_assert_true (ramet_access_revoke (foreseen->pdata[0], NULL));
+  after = describe (door);
+  g_assert_cmpstr (after, ==, before);
+  if (refused)
+    return;
+  g_assert_true (ramet_access_grant (project, account, granted, NULL));
+  g_assert_cmpstr (granted->pdata[0], ==, foreseen->pdata[0]);
+  g_assert_true (ramet_access_revoke (foreseen->pdata[0], NULL));
+}
+
 static void
 test_grant (gconstpointer data)
 {
@@ -318,6 +340,7 @@ test_grant (gconstpointer data)
       return;
     }
   before = describe (door);
+  check_foreseen (door, project, grant_rows[i].while_on == NULL, before);
   if (grant_rows[i].while_on == NULL)
     {
       g_assert_false (ramet_access_grant (project, account, records, &error));

@@ -19,6 +19,7 @@ test_round_trip (void)
   before->base_uuid = g_strdup ("11111111-2222-3333-4444-555555555555");
   before->project = g_strdup ("shop");
   before->user = g_strdup ("dev");
+  before->worker = g_strdup ("0a-1b-2-3-4-5");
   before->host_keys = g_strdup ("ssh-ed25519 AAAA\nssh-rsa BBBB");
   g_ptr_array_add (before->shares, ramet_share_new ("/home/é <x>", "/srv/y", "ramet0"));
   g_ptr_array_add (before->grants, g_strdup ("64055 none --x none /home/é"));
@@ -50,6 +51,7 @@ test_round_trip (void)
   g_assert_cmpuint (after->recipe->disk_bytes, ==, 1ULL << 40);
   g_assert_true (after->recipe->emulate);
   g_assert_false (after->recipe->from_image);
+  g_assert_cmpstr (after->worker, ==, before->worker);
   g_assert_cmpuint (((RametFingerprint *) g_ptr_array_index (after->fingerprints, 0))->size, ==, G_MAXUINT64);
   g_assert_cmpint (((RametFingerprint *) g_ptr_array_index (after->fingerprints, 0))->mtime_ns, ==, -5);
   g_assert_cmpstr (((RametFingerprint *) g_ptr_array_index (after->fingerprints, 0))->header, ==, "0a1b");

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "host/access.h"
+#include "model/domain.h"
+#include "operations/doctor.h"
+#include "operations/vm.h"
+
+/* A domain, and what its definition says. */
+typedef struct
+{
+  RametVm *vm;
+  char *xml;               /* of its next start */
+  RametDomainFacts *facts;
+} RametPatient;
+
+/* One visit. */
+typedef struct
+{
+  RametConnection *connection; /* or NULL */
+  const GError *no_connection; /* why */
+  RametTask *task;
+  gboolean fix;
+  GPtrArray *patients;  /* (element-type RametPatient): all domains by name; empty without a connection */
+  GPtrArray *diagnoses; /* (element-type RametDiagnosis) */
+  const char *check;    /* the id of the check that runs */
+  RametAccount *qemu;   /* looked up when first needed */
+} RametDoctor;
+
+/* A check that could not look says so by @error; what it finds is no error. */
+typedef gboolean (*RametDoctorFunc) (RametDoctor *doctor, GError **error);
+
+RametDiagnosis *ramet_doctor_find (RametDoctor *doctor, RametSeverity severity, const char *subject,
+                                   const char *format, ...) G_GNUC_PRINTF (4, 5);
+void ramet_diagnosis_explain (RametDiagnosis *diagnosis, const char *why, const char *remedy_format, ...)
+  G_GNUC_PRINTF (3, 4);
+void ramet_diagnosis_mended (RametDiagnosis *diagnosis, const char *format, ...) G_GNUC_PRINTF (2, 3);
+const RametAccount *ramet_doctor_get_qemu (RametDoctor *doctor, GError **error);
+
+/* doctor-vms.c */
+gboolean ramet_doctor_check_cut_off (RametDoctor *doctor, GError **error);
+
+/* doctor-storage.c */
+gboolean ramet_doctor_check_stray_pools (RametDoctor *doctor, GError **error);
