@@ -41,8 +41,8 @@ const RametCommand ramet_commands[] = {
   { "info", "NAME…", LOOKING, "Show all there is to know of a VM", CONNECTS | JSON, 1, -1, NULL, ramet_cmd_info },
   { "tree", "", LOOKING, "Show who was cloned from whom, and what it costs on disk", CONNECTS | JSON, 0, 0, NULL,
     ramet_cmd_tree },
-  { "doctor", "", LOOKING, "Find what is wrong with VMs and host, and say what to type; exits 1 if there are errors",
-    JSON, 0, 0, ramet_options_doctor, ramet_cmd_doctor },
+  { "doctor", "", LOOKING, "Find what is wrong and what to type; exits 1 if errors are left", JSON, 0, 0,
+    ramet_options_doctor, ramet_cmd_doctor },
 
   { "start", "NAME…", LIFECYCLE, "Start VMs", CONNECTS, 1, -1, ramet_options_start, ramet_cmd_start },
   { "stop", "NAME…", LIFECYCLE, "Ask VMs to shut down, and wait until they have", CONNECTS, 1, -1,

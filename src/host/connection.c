@@ -243,6 +243,24 @@ ramet_connection_get_qemu_user (RametConnection *connection, uid_t *ret_uid, gid
   return TRUE;
 }
 
+/** ramet_connection_has_security: whether libvirt confines QEMU by the security model @model: "apparmor" */
+gboolean
+ramet_connection_has_security (RametConnection *connection, const char *model)
+{
+  g_autofree char *xml = virConnectGetCapabilities (connection->conn);
+  g_autoptr (xmlDoc) doc = xml ? ramet_xml_parse (xml, "capabilities", NULL) : NULL;
+  xmlNode *host = doc ? ramet_xml_first (xmlDocGetRootElement (doc), "host") : NULL;
+
+  for (xmlNode *node = host ? ramet_xml_first (host, "secmodel") : NULL; node; node = ramet_xml_next (node, "secmodel"))
+    {
+      g_autofree char *name = ramet_xml_text (ramet_xml_first (node, "model"));
+
+      if (g_strcmp0 (name, model) == 0)
+        return TRUE;
+    }
+  return FALSE;
+}
+
 /** ramet_connection_has_network: @ret_active is written if there is such a network */
 gboolean
 ramet_connection_has_network (RametConnection *connection, const char *name, gboolean *ret_active)

@@ -14,6 +14,7 @@ const char *ramet_connection_get_uri (RametConnection *connection);
 gboolean ramet_connection_revive (RametConnection *connection, guint patience_s, GError **error);
 gboolean ramet_connection_is_local (RametConnection *connection);
 gboolean ramet_connection_get_qemu_user (RametConnection *connection, uid_t *ret_uid, gid_t *ret_gid, GError **error);
+gboolean ramet_connection_has_security (RametConnection *connection, const char *model);
 gboolean ramet_connection_has_network (RametConnection *connection, const char *name, gboolean *ret_active);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (RametConnection, ramet_connection_unref)

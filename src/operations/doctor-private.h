@@ -37,8 +37,32 @@ void ramet_diagnosis_explain (RametDiagnosis *diagnosis, const char *why, const 
 void ramet_diagnosis_mended (RametDiagnosis *diagnosis, const char *format, ...) G_GNUC_PRINTF (2, 3);
 const RametAccount *ramet_doctor_get_qemu (RametDoctor *doctor, GError **error);
 
-/* doctor-vms.c */
+gboolean ramet_patient_is_ours (const RametPatient *patient);
+gboolean ramet_patient_has_clones (const RametDoctor *doctor, const RametPatient *patient);
+
+/* doctor-cut-off.c */
 gboolean ramet_doctor_check_cut_off (RametDoctor *doctor, GError **error);
 
+/* doctor-vms.c */
+gboolean ramet_doctor_check_disks (RametDoctor *doctor, GError **error);
+gboolean ramet_doctor_check_drift (RametDoctor *doctor, GError **error);
+gboolean ramet_doctor_check_running_bases (RametDoctor *doctor, GError **error);
+gboolean ramet_doctor_check_consoles (RametDoctor *doctor, GError **error);
+gboolean ramet_doctor_check_guest_kernels (RametDoctor *doctor, GError **error);
+
 /* doctor-storage.c */
+gboolean ramet_doctor_check_pools (RametDoctor *doctor, GError **error);
 gboolean ramet_doctor_check_stray_pools (RametDoctor *doctor, GError **error);
+gboolean ramet_doctor_check_stray_files (RametDoctor *doctor, GError **error);
+
+/* doctor-network.c */
+gboolean ramet_doctor_check_networks (RametDoctor *doctor, GError **error);
+gboolean ramet_doctor_check_avahi (RametDoctor *doctor, GError **error);
+gboolean ramet_doctor_check_firewall (RametDoctor *doctor, GError **error);
+gboolean ramet_doctor_check_nsswitch (RametDoctor *doctor, GError **error);
+gboolean ramet_doctor_check_names (RametDoctor *doctor, GError **error);
+
+/* doctor-host.c */
+gboolean ramet_doctor_check_kvm (RametDoctor *doctor, GError **error);
+gboolean ramet_doctor_check_apparmor (RametDoctor *doctor, GError **error);
+gboolean ramet_doctor_check_ssh (RametDoctor *doctor, GError **error);

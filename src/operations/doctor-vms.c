@@ -1,136 +1,165 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "host/worker.h"
+#include "host/storage.h"
+#include "model/host-files.h"
 #include "operations/doctor-private.h"
-#include "operations/lifecycle.h"
+#include "operations/drift.h"
 
-#define TRIAL_PREFIX "ramet-trial-"
-#define NOBODY_WORKS_SO_LONG_S (24 * 60 * 60)
-#define TRIES 5 /* a libvirtd that is still busy with what a killed ramet has asked of it refuses at first */
-#define TRY_AGAIN_MS 1000
+#define AGENT_PATIENCE_S 3
 
-static gboolean
-is_unfinished (const RametVm *vm)
+static const RametPatient *
+patient_at (RametDoctor *doctor, guint i)
 {
-  RametState state = ramet_vm_get_state (vm);
-
-  return state == RAMET_STATE_CREATING || state == RAMET_STATE_BOOTSTRAPPING || state == RAMET_STATE_REMOVING ||
-         (state == RAMET_STATE_RAW && g_str_has_prefix (ramet_vm_get_name (vm), TRIAL_PREFIX));
-}
-
-static gboolean
-is_old (const RametMetadata *metadata)
-{
-  g_autoptr (GDateTime) now = g_date_time_new_now_utc ();
-  g_autoptr (GDateTime) created = metadata->created ? g_date_time_new_from_iso8601 (metadata->created, NULL) : NULL;
-
-  return created && g_date_time_difference (now, created) / G_USEC_PER_SEC > NOBODY_WORKS_SO_LONG_S;
-}
-
-/*
- * Who is at work on it. A worker that has just finished is gone too, so its VM is looked at once more after that: what a
- * worker writes, it has written before it ends.
- */
-static RametWorkerState
-look_at_worker (RametVm *vm)
-{
-  RametWorkerState worker = ramet_worker_look (vm->metadata->worker);
-  RametMetadata *now = NULL;
-
-  if (worker == RAMET_WORKER_UNKNOWN && is_old (vm->metadata))
-    worker = RAMET_WORKER_GONE;
-  if (worker != RAMET_WORKER_GONE)
-    return worker;
-  if (!ramet_domain_get_metadata (vm->domain, &now, NULL) || now == NULL)
-    return RAMET_WORKER_AT_WORK; /* it went away just now */
-  if (g_strcmp0 (now->worker, vm->metadata->worker) != 0)
-    worker = RAMET_WORKER_AT_WORK; /* somebody has taken it over */
-  ramet_metadata_free (vm->metadata);
-  vm->metadata = now;
-  return worker;
-}
-
-static gboolean
-remove_what_is_left (RametDoctor *doctor, RametVm *vm, GError **error)
-{
-  for (guint i = 1;; i++)
-    {
-      g_autoptr (GError) why = NULL;
-
-      if (ramet_lifecycle_remove (vm, doctor->task, NULL, &why) ||
-          !ramet_domain_exists (doctor->connection, ramet_vm_get_name (vm)))
-        return TRUE;
-      if (i == TRIES)
-        {
-          g_propagate_error (error, g_steal_pointer (&why));
-          return FALSE;
-        }
-      if (!ramet_task_sleep (doctor->task, TRY_AGAIN_MS, error))
-        return FALSE;
-    }
+  return g_ptr_array_index (doctor->patients, i);
 }
 
 static const char *
-what_was_cut_off (RametState state)
+remove_command (const RametVm *vm)
 {
-  return state == RAMET_STATE_REMOVING ? "was to be removed, and only half of it is" :
-         state == RAMET_STATE_RAW      ? "was left behind by a 'ramet base build' that was cut off"
-                                       : "is half made, and who made it is gone";
+  return ramet_vm_get_state (vm) == RAMET_STATE_BASE ? "base remove" : "remove";
 }
 
 static gboolean
-diagnose_cut_off (RametDoctor *doctor, RametVm *vm, GError **error)
+look_at_disk (RametDoctor *doctor, const RametVm *vm, const RametDomainDisk *disk, GError **error)
 {
   const char *name = ramet_vm_get_name (vm);
-  RametDiagnosis *found = ramet_doctor_find (doctor, RAMET_SEVERITY_ERROR, name, "'%s' %s", name,
-                                             what_was_cut_off (vm->metadata->state));
-  g_autoptr (GError) why = NULL;
+  gboolean there = TRUE;
+  RametDiagnosis *found;
 
-  ramet_diagnosis_explain (found, "it cannot be used, and holds its name, disk space and perhaps memory",
-                           "'ramet doctor --fix' or 'ramet remove %s' clears it; then clone anew", name);
-  if (!doctor->fix)
+  if (!ramet_volume_is_there (doctor->connection, disk->path, &there, error))
+    return FALSE;
+  if (there)
     return TRUE;
-  if (remove_what_is_left (doctor, vm, &why))
-    ramet_diagnosis_mended (found, "removed '%s' with all that was made for it", name);
-  else if (g_error_matches (why, RAMET_ERROR, RAMET_ERROR_CANCELLED))
-    {
-      g_propagate_error (error, g_steal_pointer (&why));
-      return FALSE;
-    }
-  else
-    ramet_task_warn (doctor->task, "could not clear '%s': %s", name, why->message);
+  found = ramet_doctor_find (doctor, RAMET_SEVERITY_ERROR, name, "the disk '%s' of '%s' is gone: '%s'", disk->target, name,
+                             disk->path);
+  ramet_diagnosis_explain (found, "it cannot start without it",
+                           "put the file back; if it is lost, and what was on it with it: 'ramet %s %s'",
+                           remove_command (vm), name);
   return TRUE;
 }
 
-/** ramet_doctor_check_cut_off: VMs whose making or removing ended half way, unless somebody is still at it */
+/** ramet_doctor_check_disks: whether the files of our VMs' disks are there */
 gboolean
-ramet_doctor_check_cut_off (RametDoctor *doctor, GError **error)
+ramet_doctor_check_disks (RametDoctor *doctor, GError **error)
 {
   for (guint i = 0; i < doctor->patients->len; i++)
     {
-      RametVm *vm = ((RametPatient *) g_ptr_array_index (doctor->patients, i))->vm;
+      const RametPatient *patient = patient_at (doctor, i);
+
+      for (guint j = 0; ramet_patient_is_ours (patient) && j < patient->facts->disks->len; j++)
+        {
+          const RametDomainDisk *disk = g_ptr_array_index (patient->facts->disks, j);
+
+          if (disk->path && g_strcmp0 (disk->type, "file") == 0 && !look_at_disk (doctor, patient->vm, disk, error))
+            return FALSE;
+        }
+    }
+  return TRUE;
+}
+
+/** ramet_doctor_check_drift: whether what our clones stand on is still what it was */
+gboolean
+ramet_doctor_check_drift (RametDoctor *doctor, GError **error)
+{
+  for (guint i = 0; i < doctor->patients->len; i++)
+    {
+      const RametVm *vm = patient_at (doctor, i)->vm;
       const char *name = ramet_vm_get_name (vm);
-      RametWorkerState worker = is_unfinished (vm) ? look_at_worker (vm) : RAMET_WORKER_AT_WORK;
+      g_autoptr (GPtrArray) changes = NULL;
+
+      if (!ramet_patient_is_ours (patient_at (doctor, i)))
+        continue;
+      changes = ramet_drift_find (doctor->connection, vm->metadata, error);
+      if (changes == NULL)
+        return FALSE;
+      for (guint j = 0; j < changes->len; j++)
+        {
+          const char *change = g_ptr_array_index (changes, j);
+          RametDiagnosis *found = ramet_doctor_find (doctor, RAMET_SEVERITY_ERROR, name,
+                                                     "what '%s' stands on has changed: %s", name, change);
+
+          ramet_diagnosis_explain (found, "its guest may read garbage from its disk, which no check of the disk finds; "
+                                          "'ramet start' refuses it",
+                                   "put the file back as it was; if it was only moved: 'ramet rebase %s'; else 'ramet "
+                                   "remove %s', and clone anew", name, name);
+        }
+    }
+  return TRUE;
+}
+
+/** ramet_doctor_check_running_bases: whoever made them */
+gboolean
+ramet_doctor_check_running_bases (RametDoctor *doctor, GError **error)
+{
+  for (guint i = 0; i < doctor->patients->len; i++)
+    {
+      const RametPatient *patient = patient_at (doctor, i);
+      const char *name = ramet_vm_get_name (patient->vm);
+      gboolean has_clones = ramet_patient_has_clones (doctor, patient);
       RametDiagnosis *found;
 
-      if (!is_unfinished (vm)) /* now */
+      if (patient->vm->run == RAMET_RUN_OFF || (!has_clones && ramet_vm_get_state (patient->vm) != RAMET_STATE_BASE))
         continue;
-      if (worker == RAMET_WORKER_AT_WORK)
-        ramet_task_note (doctor->task, "'%s' is being worked on (%s)", name, ramet_state_name (vm->metadata->state));
-      else if (worker == RAMET_WORKER_KEPT)
-        {
-          found = ramet_doctor_find (doctor, RAMET_SEVERITY_NOTE, name, "'%s' is half made, and was kept so by --keep", name);
-          ramet_diagnosis_explain (found, "it cannot be used but to look into it", "'ramet remove %s' clears it", name);
-        }
-      else if (worker == RAMET_WORKER_UNKNOWN)
-        {
-          found = ramet_doctor_find (doctor, RAMET_SEVERITY_WARNING, name, "'%s' is half made or half removed (%s); whether "
-                                     "anybody is still at it cannot be seen from here", name,
-                                     ramet_state_name (vm->metadata->state));
-          ramet_diagnosis_explain (found, "if nobody is, it holds its name and disk space for nothing",
-                                   "if nobody is: 'ramet remove %s'", name);
-        }
-      else if (!diagnose_cut_off (doctor, vm, error))
-        return FALSE;
+      found = ramet_doctor_find (doctor, has_clones ? RAMET_SEVERITY_ERROR : RAMET_SEVERITY_WARNING, name,
+                                 "the base '%s' is %s", name, ramet_run_name (patient->vm->run));
+      ramet_diagnosis_explain (found, "what it writes to its disk breaks the clones that stand on it, and its root console "
+                                      "is open to all who may talk to libvirt",
+                               patient->vm->run == RAMET_RUN_SAVED ? "'virsh managedsave-remove %s'" : "'virsh shutdown %s'",
+                               name);
+    }
+  return TRUE;
+}
+
+/** ramet_doctor_check_consoles: clones whose root console was never closed; those of bases are meant to be open */
+gboolean
+ramet_doctor_check_consoles (RametDoctor *doctor, GError **error)
+{
+  for (guint i = 0; i < doctor->patients->len; i++)
+    {
+      const RametPatient *patient = patient_at (doctor, i);
+      const char *name = ramet_vm_get_name (patient->vm);
+      RametDiagnosis *found;
+
+      if (ramet_vm_get_state (patient->vm) != RAMET_STATE_RAW || ramet_patient_has_clones (doctor, patient))
+        continue;
+      found = ramet_doctor_find (doctor, RAMET_SEVERITY_WARNING, name,
+                                 "the root console of '%s' is open: it was made with --no-bootstrap", name);
+      ramet_diagnosis_explain (found, "all who may talk to libvirt are root in it, and it shares its base's identity",
+                               "to work in, make one without --no-bootstrap: 'ramet remove %s', then 'ramet clone %s %s'",
+                               name, patient->vm->metadata->base_name ? patient->vm->metadata->base_name : "BASE", name);
+    }
+  return TRUE;
+}
+
+static void
+look_at_kernel (RametDoctor *doctor, const RametVm *vm)
+{
+  const char *name = ramet_vm_get_name (vm);
+  g_autoptr (GError) why = NULL;
+  g_autofree char *answer = ramet_domain_agent (vm->domain, "{\"execute\":\"guest-get-osinfo\"}", AGENT_PATIENCE_S, &why);
+  g_autofree char *kernel = answer ? ramet_osinfo_get_kernel (answer) : NULL;
+  RametDiagnosis *found;
+
+  if (kernel == NULL)
+    ramet_task_note (doctor->task, "cannot ask '%s' for its kernel: %s", name,
+                     why ? why->message : "its agent's answer tells none");
+  if (kernel == NULL || !ramet_kernel_breaks_9p (kernel))
+    return;
+  found = ramet_doctor_find (doctor, RAMET_SEVERITY_WARNING, name, "'%s' runs Linux %s, whose 9p is broken", name, kernel);
+  ramet_diagnosis_explain (found, "with Linux 6.9 to 6.11, files of a share may be read wrong, or not at all",
+                           "install another kernel in it, older or from 6.12 on: 'ramet ssh %s'", name);
+}
+
+/** ramet_doctor_check_guest_kernels: of running VMs that have a share */
+gboolean
+ramet_doctor_check_guest_kernels (RametDoctor *doctor, GError **error)
+{
+  for (guint i = 0; i < doctor->patients->len; i++)
+    {
+      const RametPatient *patient = patient_at (doctor, i);
+
+      if (ramet_vm_get_state (patient->vm) == RAMET_STATE_READY && patient->vm->run == RAMET_RUN_RUNNING &&
+          patient->vm->metadata->shares->len > 0)
+        look_at_kernel (doctor, patient->vm);
     }
   return TRUE;
 }

@@ -6,7 +6,7 @@ typedef enum
 {
   NEEDS_NOTHING = 0,
   NEEDS_CONNECTION = 1 << 0,
-  NEEDS_THIS_HOST = 1 << 1, /* libvirtd's host is this one */
+  NEEDS_THIS_HOST = 1 << 1, /* libvirtd's host is this one, or would be: it may be down */
 } Needs;
 
 static gboolean
@@ -32,6 +32,21 @@ static const struct
   { "libvirt", NEEDS_NOTHING, check_libvirt },
   { "cut-off", NEEDS_CONNECTION, ramet_doctor_check_cut_off },
   { "stray-pool", NEEDS_CONNECTION, ramet_doctor_check_stray_pools },
+  { "pool", NEEDS_CONNECTION, ramet_doctor_check_pools },
+  { "disk", NEEDS_CONNECTION, ramet_doctor_check_disks },
+  { "drift", NEEDS_CONNECTION, ramet_doctor_check_drift },
+  { "running-base", NEEDS_CONNECTION, ramet_doctor_check_running_bases },
+  { "stray-file", NEEDS_CONNECTION, ramet_doctor_check_stray_files },
+  { "console", NEEDS_CONNECTION, ramet_doctor_check_consoles },
+  { "network", NEEDS_CONNECTION, ramet_doctor_check_networks },
+  { "avahi", NEEDS_THIS_HOST, ramet_doctor_check_avahi },
+  { "firewall", NEEDS_CONNECTION | NEEDS_THIS_HOST, ramet_doctor_check_firewall },
+  { "nsswitch", NEEDS_NOTHING, ramet_doctor_check_nsswitch },
+  { "name", NEEDS_CONNECTION | NEEDS_THIS_HOST, ramet_doctor_check_names },
+  { "kvm", NEEDS_THIS_HOST, ramet_doctor_check_kvm },
+  { "apparmor", NEEDS_CONNECTION | NEEDS_THIS_HOST, ramet_doctor_check_apparmor },
+  { "guest-kernel", NEEDS_CONNECTION, ramet_doctor_check_guest_kernels },
+  { "ssh", NEEDS_NOTHING, ramet_doctor_check_ssh },
 };
 
 /** ramet_severity_name: (transfer none): the word that people and JSON read */
@@ -106,6 +121,29 @@ ramet_doctor_get_qemu (RametDoctor *doctor, GError **error)
   return doctor->qemu;
 }
 
+/** ramet_patient_is_ours: made by ramet, and whole; others are looked after by their owners */
+gboolean
+ramet_patient_is_ours (const RametPatient *patient)
+{
+  RametState state = ramet_vm_get_state (patient->vm);
+
+  return state == RAMET_STATE_READY || state == RAMET_STATE_RAW || state == RAMET_STATE_BASE;
+}
+
+/** ramet_patient_has_clones: whoever made it */
+gboolean
+ramet_patient_has_clones (const RametDoctor *doctor, const RametPatient *patient)
+{
+  for (guint i = 0; i < doctor->patients->len; i++)
+    {
+      const RametPatient *other = g_ptr_array_index (doctor->patients, i);
+
+      if (other->vm->metadata && g_strcmp0 (other->vm->metadata->base_uuid, patient->facts->uuid) == 0)
+        return TRUE;
+    }
+  return FALSE;
+}
+
 static void
 patient_free (gpointer data)
 {
@@ -141,9 +179,9 @@ admit_patients (RametDoctor *doctor, GError **error)
 static gboolean
 may_look (RametDoctor *doctor, Needs needs)
 {
-  if (needs && doctor->connection == NULL)
+  if ((needs & NEEDS_CONNECTION) && doctor->connection == NULL)
     return FALSE;
-  return !(needs & NEEDS_THIS_HOST) || ramet_connection_is_local (doctor->connection);
+  return !(needs & NEEDS_THIS_HOST) || doctor->connection == NULL || ramet_connection_is_local (doctor->connection);
 }
 
 static gboolean

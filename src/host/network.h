@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "host/connection.h"
+
+/* A network of libvirt's. Clear with ramet_network_clear(). */
+typedef struct
+{
+  gboolean active;
+  gboolean autostart;
+  char *bridge; /* or NULL */
+} RametNetwork;
+
+gboolean ramet_network_look (RametConnection *connection, const char *name, RametNetwork *ret_network, GError **error);
+void ramet_network_clear (RametNetwork *network);
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (RametNetwork, ramet_network_clear)
