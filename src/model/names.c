@@ -37,6 +37,15 @@ is_label_character (char c)
   return g_ascii_islower (c) || g_ascii_isdigit (c) || c == '-';
 }
 
+/* Whether a name of label characters would do as a VM's. */
+static gboolean
+is_worth_proposing (const char *name)
+{
+  gsize length = strlen (name);
+
+  return length <= MAX_LABEL_BYTES && name[0] != '-' && name[length - 1] != '-' && !g_str_equal (name, "localhost");
+}
+
 static gboolean
 refuse_characters (const char *what, const char *name, GError **error)
 {
@@ -49,7 +58,10 @@ refuse_characters (const char *what, const char *name, GError **error)
   if (*bad == '\0')
     {
       ramet_error_set (error, RAMET_ERROR_USAGE, "the %s name '%s' has upper-case letters", what, safe);
-      ramet_error_hint (error, "write '%s'", lower);
+      if (is_worth_proposing (lower))
+        ramet_error_hint (error, "write '%s'", lower);
+      else
+        ramet_error_hint (error, "use only a-z, 0-9 and hyphens, as in 'my-project'");
     }
   else
     {
