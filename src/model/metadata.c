@@ -226,10 +226,11 @@ add_base (xmlNode *root, const RametMetadata *metadata)
 {
   xmlNode *base;
 
-  if (metadata->base_name == NULL)
+  /* whatever an edit left of it: fingerprints guard a base whose name is gone too */
+  if (metadata->base_name == NULL && metadata->base_uuid == NULL && metadata->fingerprints->len == 0)
     return;
   base = ramet_xml_add (root, "base", NULL);
-  ramet_xml_set (base, "name", metadata->base_name);
+  set_if (base, "name", metadata->base_name);
   set_if (base, "uuid", metadata->base_uuid);
   for (guint i = 0; i < metadata->fingerprints->len; i++)
     {
