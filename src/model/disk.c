@@ -49,9 +49,11 @@ damaged (GError **error, const char *what)
 static gboolean
 take_text (const guint8 *bytes, gsize length, char **ret_text)
 {
-  if (memchr (bytes, '\0', length) || !g_utf8_validate ((const char *) bytes, (gssize) length, NULL))
+  g_autofree char *text = g_strndup ((const char *) bytes, length);
+
+  if (strlen (text) < length || !ramet_xml_can_hold (text))
     return FALSE;
-  *ret_text = g_strndup ((const char *) bytes, length);
+  *ret_text = g_steal_pointer (&text);
   return TRUE;
 }
 

@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "core/text.h"
+#include "model/xml.h"
 
 typedef enum
 {
@@ -139,7 +140,7 @@ find_flaw (const char *path)
   for (const char *p = path; *p; p = g_utf8_next_char (p))
     if (g_unichar_iscntrl (g_utf8_get_char (p)))
       return *p == '\n' ? "its name has a line break in it" : "its name has a control character in it";
-  return NULL;
+  return ramet_xml_can_hold (path) ? NULL : "its name has a character in it that XML cannot hold";
 }
 
 static gboolean

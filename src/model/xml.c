@@ -69,6 +69,22 @@ ramet_xml_dump (xmlDoc *doc)
   return text;
 }
 
+/** ramet_xml_can_hold: whether @text is UTF-8 and all of it can stand in XML, which has no place for most controls */
+gboolean
+ramet_xml_can_hold (const char *text)
+{
+  if (!g_utf8_validate (text, -1, NULL))
+    return FALSE;
+  for (const char *p = text; *p; p = g_utf8_next_char (p))
+    {
+      gunichar c = g_utf8_get_char (p);
+
+      if ((c < 0x20 && !strchr ("\t\n\r", (int) c)) || c == 0xfffe || c == 0xffff)
+        return FALSE;
+    }
+  return TRUE;
+}
+
 /** ramet_xml_where: (transfer full): the XPath of @node */
 char *
 ramet_xml_where (xmlNode *node)

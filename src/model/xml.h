@@ -8,6 +8,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (xmlDoc, xmlFreeDoc)
 
 xmlDoc *ramet_xml_parse (const char *text, const char *root, GError **error);
 char *ramet_xml_dump (xmlDoc *doc);
+gboolean ramet_xml_can_hold (const char *text);
 char *ramet_xml_where (xmlNode *node);
 
 xmlNode *ramet_xml_first (xmlNode *parent, const char *name);
