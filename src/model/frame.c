@@ -9,7 +9,8 @@
  *   RS NONCE SP SEQUENCE SP VERB SP STATUS SP NONCE LF
  *
  * RS is the byte 0x1e; numbers are decimal without leading zeros. The nonce stands at both ends, so a frame into which
- * another writer of the line has put something at either end is no frame. A CR before the LF is let pass.
+ * another writer of the line has put something at either end is no frame. A CR before the LF is let pass, and the RS of
+ * the next frame may stand for the LF.
  */
 #define RECORD_SEPARATOR '\x1e'
 #define MAX_FRAME_BYTES (2 * RAMET_NONCE_CHARS + 40)
