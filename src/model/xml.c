@@ -207,21 +207,3 @@ ramet_xml_drop_children (xmlNode *parent, const char *name)
   while ((child = ramet_xml_first (parent, name)) != NULL)
     ramet_xml_drop (child);
 }
-
-/** ramet_xml_add_fragment: parses one element and makes it the last child of @parent */
-gboolean
-ramet_xml_add_fragment (xmlNode *parent, const char *xml, GError **error)
-{
-  g_autoptr (xmlDoc) doc = xmlReadMemory (xml, (int) strlen (xml), NULL, NULL,
-                                          XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING |
-                                            XML_PARSE_NOBLANKS);
-  xmlNode *root = doc ? xmlDocGetRootElement (doc) : NULL;
-
-  if (root == NULL || doc->intSubset != NULL)
-    {
-      ramet_error_set (error, RAMET_ERROR_FAILED, "cannot parse an XML fragment");
-      return FALSE;
-    }
-  xmlAddChild (parent, xmlDocCopyNode (root, parent->doc, 1));
-  return TRUE;
-}

@@ -25,4 +25,3 @@ char *ramet_xml_text (xmlNode *node);
 xmlNode *ramet_xml_add (xmlNode *parent, const char *name, const char *text);
 void ramet_xml_drop (xmlNode *node);
 void ramet_xml_drop_children (xmlNode *parent, const char *name);
-gboolean ramet_xml_add_fragment (xmlNode *parent, const char *xml, GError **error);
