@@ -54,8 +54,8 @@ ramet_base_domain_xml (const char *template_xml, const RametBaseParameters *para
     return NULL;
   root = xmlDocGetRootElement (doc);
   ramet_xml_set (root, "type", parameters->type);
-  xmlNodeSetContent (ramet_xml_first (root, "name"), (const xmlChar *) parameters->name);
-  xmlNodeSetContent (ramet_xml_first (root, "memory"), (const xmlChar *) memory);
+  ramet_xml_set_text (ramet_xml_first (root, "name"), parameters->name);
+  ramet_xml_set_text (ramet_xml_first (root, "memory"), memory);
   set_cpu (ramet_xml_first (root, "cpu"), parameters->type);
   if (parameters->uefi)
     set_uefi (ramet_xml_first (root, "os"));

@@ -92,7 +92,7 @@ ramet_rule_nvram (RametRewrite *rewrite, xmlNode *node)
         ramet_xml_set (source, "file", rewrite->identity->nvram);
     }
   else if (text && *g_strstrip (text) && rewrite->identity->nvram)
-    xmlNodeSetContent (node, (const xmlChar *) rewrite->identity->nvram);
+    ramet_xml_set_text (node, rewrite->identity->nvram);
 }
 
 void
@@ -126,6 +126,11 @@ ramet_rule_sysinfo (RametRewrite *rewrite, xmlNode *node)
   if (ramet_xml_has (node, "type", "fwcfg"))
     {
       rule_fwcfg (rewrite, node);
+      return;
+    }
+  if (!ramet_xml_has (node, "type", "smbios"))
+    {
+      ramet_rewrite_refuse (rewrite, node, "this version of ramet does not know what it would share with the base", NULL);
       return;
     }
   for (xmlNode *entry = ramet_xml_first (system, "entry"); entry; entry = ramet_xml_next (entry, "entry"))

@@ -182,6 +182,14 @@ ramet_xml_text (xmlNode *node)
   return copy ? g_strstrip (copy) : NULL;
 }
 
+/** ramet_xml_set_text: instead of all that @node holds; xmlNodeSetContent() would read a '&' in it as an entity */
+void
+ramet_xml_set_text (xmlNode *node, const char *text)
+{
+  xmlNodeSetContent (node, NULL);
+  xmlNodeAddContent (node, (const xmlChar *) text);
+}
+
 /** ramet_xml_add: (transfer none): a new last child; @text may be %NULL and is escaped as needed */
 xmlNode *
 ramet_xml_add (xmlNode *parent, const char *name, const char *text)

@@ -21,6 +21,7 @@ gboolean ramet_xml_has (xmlNode *node, const char *attribute, const char *value)
 void ramet_xml_set (xmlNode *node, const char *attribute, const char *value);
 void ramet_xml_unset (xmlNode *node, const char *attribute);
 char *ramet_xml_text (xmlNode *node);
+void ramet_xml_set_text (xmlNode *node, const char *text);
 
 xmlNode *ramet_xml_add (xmlNode *parent, const char *name, const char *text);
 void ramet_xml_drop (xmlNode *node);
