@@ -210,17 +210,15 @@ ramet_rule_interface (RametRewrite *rewrite, xmlNode *node)
     ramet_xml_set (link ? link : ramet_rewrite_add (node, "link", NULL), "state", "down");
 }
 
-static void
-make_log_own (RametRewrite *rewrite, xmlNode *node)
+/* Of whatever device: all that have a line in or out can have one. */
+void
+ramet_rule_log (RametRewrite *rewrite, xmlNode *node)
 {
-  for (xmlNode *log = ramet_xml_first (node, "log"); log; log = ramet_xml_next (log, "log"))
-    {
-      g_autofree char *path = ramet_xml_get (log, "file");
-      g_autofree char *own = path ? ramet_identity_own_path (rewrite->identity, path) : NULL;
+  g_autofree char *path = ramet_xml_get (node, "file");
+  g_autofree char *own = path ? ramet_identity_own_path (rewrite->identity, path) : NULL;
 
-      if (own)
-        ramet_xml_set (log, "file", own);
-    }
+  if (own)
+    ramet_xml_set (node, "file", own);
 }
 
 /* Serial ports, consoles and parallel ports. The first serial port carries the root console. */
@@ -235,7 +233,6 @@ ramet_rule_chardev (RametRewrite *rewrite, xmlNode *node)
 
   rewrite->has_serial |= ramet_xml_is (node, "serial");
   rewrite->has_console |= ramet_xml_is (node, "console");
-  make_log_own (rewrite, node);
   ramet_xml_unset (node, "tty");
   if (ramet_xml_has (node, "type", "pty") || (ramet_xml_has (node, "type", "unix") && path == NULL))
     ramet_rewrite_drop_children (rewrite, node, "source");
@@ -261,7 +258,6 @@ ramet_rule_channel (RametRewrite *rewrite, xmlNode *node)
   static const char *const harmless[] = { "null", "spicevmc", "spiceport", "qemu-vdagent", "dbus", NULL };
   xmlNode *target = ramet_xml_first (node, "target");
 
-  make_log_own (rewrite, node);
   ramet_xml_unset (target, "state");
   if (ramet_xml_has (node, "type", "unix") || ramet_xml_has (node, "type", "pty"))
     ramet_rewrite_drop_children (rewrite, node, "source");

@@ -66,6 +66,7 @@ void ramet_rule_qemu (RametRewrite *rewrite, xmlNode *node);
 void ramet_rule_disk (RametRewrite *rewrite, xmlNode *node);
 void ramet_rule_interface (RametRewrite *rewrite, xmlNode *node);
 void ramet_rule_chardev (RametRewrite *rewrite, xmlNode *node);
+void ramet_rule_log (RametRewrite *rewrite, xmlNode *node);
 void ramet_rule_channel (RametRewrite *rewrite, xmlNode *node);
 void ramet_rule_graphics (RametRewrite *rewrite, xmlNode *node);
 void ramet_rule_input (RametRewrite *rewrite, xmlNode *node);

@@ -81,7 +81,7 @@ const RametRewriteRow ramet_rewrite_rows[] = {
   { "devices/*/acpi", "index", NULL },
   { "devices/*/boot", "order loadparm", NULL },
   { "devices/*/driver", WHOLE, NULL },
-  { "devices/*/log", "file append", NULL },
+  { "devices/*/log", "file append", ramet_rule_log },
   { "devices/*/protocol", "type", NULL },
 
   /* storage */
