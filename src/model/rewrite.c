@@ -217,6 +217,8 @@ complete (RametRewrite *rewrite, xmlNode *root, GError **error)
   const RametIdentity *identity = rewrite->identity;
   xmlNode *devices = ramet_xml_first (root, "devices");
 
+  if (ramet_xml_first (root, "name") == NULL)
+    ramet_xml_add (root, "name", identity->name);
   if (ramet_xml_first (root, "uuid") == NULL)
     ramet_xml_add (root, "uuid", identity->uuid);
   add_shares (devices, identity->shares);
