@@ -82,16 +82,18 @@ void
 ramet_rule_nvram (RametRewrite *rewrite, xmlNode *node)
 {
   xmlNode *source = ramet_xml_first (node, "source");
-  g_autofree char *text = ramet_xml_text (node);
+  g_autofree char *text = source ? ramet_xml_get (source, "file") : ramet_xml_text (node);
 
-  if (source)
+  if (text && *g_strstrip (text) && rewrite->identity->nvram == NULL)
+    ramet_rewrite_refuse (rewrite, node, "there is no file of its own for its variables", NULL);
+  else if (source)
     {
       if (!ramet_xml_has (node, "type", "file") || ramet_xml_first (source, NULL))
         ramet_rewrite_refuse (rewrite, node, "its variables are not in a plain file", NULL);
       else if (rewrite->identity->nvram)
         ramet_xml_set (source, "file", rewrite->identity->nvram);
     }
-  else if (text && *g_strstrip (text) && rewrite->identity->nvram)
+  else if (text && *text)
     ramet_xml_set_text (node, rewrite->identity->nvram);
 }
 
