@@ -126,6 +126,8 @@ ramet_rule_disk (RametRewrite *rewrite, xmlNode *node)
         ramet_rewrite_refuse (rewrite, node, "base and clone would write to one shareable disk",
                               "--share-disk TARGET lets them; or ");
     }
+  else if (ramet_xml_at (node, "source/slices"))
+    ramet_rewrite_refuse (rewrite, node, "it is but a slice of a file, which an overlay cannot stand on", NULL);
   else if (overlay)
     put_overlay (rewrite, node, overlay);
   else
@@ -202,6 +204,11 @@ ramet_rule_interface (RametRewrite *rewrite, xmlNode *node)
   clean_interface (rewrite, node);
   if (index == 0 && identity->network)
     {
+      static const char *const of_another_type[] = { "ip", "route", "virtualport", "vlan" };
+
+      for (gsize i = 0; i < G_N_ELEMENTS (of_another_type); i++)
+        ramet_rewrite_drop_children (rewrite, node, of_another_type[i]);
+      ramet_xml_unset (ramet_xml_first (node, "backend"), "type");
       ramet_rewrite_drop_children (rewrite, node, "source");
       ramet_xml_set (node, "type", "network");
       ramet_xml_set (ramet_rewrite_add (node, "source", NULL), "network", identity->network);
@@ -244,7 +251,7 @@ ramet_rule_chardev (RametRewrite *rewrite, xmlNode *node)
       ramet_rewrite_drop_children (rewrite, source, "seclabel");
     }
   else if (has_type (node, harmless))
-    return;
+    ramet_xml_unset (source, "path");
   else if (is_root)
     ramet_rewrite_refuse (rewrite, node, "base and clone would have one console, on one file, socket or port of the host",
                           "make it type='pty', which the root console needs anyway; or ");

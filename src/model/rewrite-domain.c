@@ -11,13 +11,13 @@ ramet_rule_drop (RametRewrite *rewrite, xmlNode *node)
 void
 ramet_rule_name (RametRewrite *rewrite, xmlNode *node)
 {
-  xmlNodeSetContent (node, (const xmlChar *) rewrite->identity->name);
+  ramet_xml_set_text (node, rewrite->identity->name);
 }
 
 void
 ramet_rule_uuid (RametRewrite *rewrite, xmlNode *node)
 {
-  xmlNodeSetContent (node, (const xmlChar *) rewrite->identity->uuid);
+  ramet_xml_set_text (node, rewrite->identity->uuid);
 }
 
 /* Without content libvirt makes a new one. */
@@ -43,7 +43,7 @@ ramet_rule_vcpu (RametRewrite *rewrite, xmlNode *node)
 
   if (rewrite->identity->vcpus == 0)
     return;
-  xmlNodeSetContent (node, (const xmlChar *) count);
+  ramet_xml_set_text (node, count);
   ramet_xml_unset (node, "current");
   ramet_xml_unset (node, "cpuset");
 }
@@ -63,7 +63,7 @@ ramet_rule_memory (RametRewrite *rewrite, xmlNode *node)
 
   if (rewrite->identity->memory_kib == 0)
     return;
-  xmlNodeSetContent (node, (const xmlChar *) amount);
+  ramet_xml_set_text (node, amount);
   ramet_xml_set (node, "unit", "KiB");
 }
 
@@ -75,6 +75,17 @@ ramet_rule_cpu (RametRewrite *rewrite, xmlNode *node)
     ramet_rewrite_drop_children (rewrite, node, "topology");
   if ((rewrite->identity->vcpus != 0 || rewrite->identity->memory_kib != 0) && ramet_xml_first (node, "numa"))
     ramet_rewrite_refuse (rewrite, node, "its NUMA cells fix the CPUs and memory", "leave out --cpus and --memory; or ");
+}
+
+/* A flash image is writable unless it says otherwise, and so holds the variables, too. */
+void
+ramet_rule_loader (RametRewrite *rewrite, xmlNode *node)
+{
+  g_autofree char *path = ramet_xml_text (node);
+
+  if (path && *path && ramet_xml_has (node, "type", "pflash") && !ramet_xml_has (node, "readonly", "yes"))
+    ramet_rewrite_refuse (rewrite, node, "base and clone would write to one firmware image",
+                          "make it readonly='yes' if nothing is to be written there; or ");
 }
 
 /* The path stands as text, or since libvirt 8.5 in a <source>, which may be no file. */
@@ -155,20 +166,18 @@ ramet_rule_host_part (RametRewrite *rewrite, xmlNode *node)
   ramet_rewrite_leave_out (rewrite, node, "it hands a device or memory of the host to one guest");
 }
 
-/* All attribute values below @node, with spaces between: of <qemu:arg value='-foo'/> the arguments. */
+/* All attribute values in @node and below, with spaces between: of <qemu:arg value='-foo'/> the arguments. */
 static void
 collect_values (xmlNode *node, GString *text)
 {
-  for (xmlNode *child = ramet_xml_first (node, NULL); child; child = ramet_xml_next (child, NULL))
+  for (xmlAttr *attribute = node->properties; attribute; attribute = attribute->next)
     {
-      for (xmlAttr *attribute = child->properties; attribute; attribute = attribute->next)
-        {
-          g_autofree char *value = ramet_xml_get (child, (const char *) attribute->name);
+      g_autofree char *value = ramet_xml_get (node, (const char *) attribute->name);
 
-          g_string_append_printf (text, " %s", value);
-        }
-      collect_values (child, text);
+      g_string_append_printf (text, " %s", value);
     }
+  for (xmlNode *child = ramet_xml_first (node, NULL); child; child = ramet_xml_next (child, NULL))
+    collect_values (child, text);
 }
 
 void

@@ -55,6 +55,7 @@ void ramet_rule_vcpu (RametRewrite *rewrite, xmlNode *node);
 void ramet_rule_vcpus (RametRewrite *rewrite, xmlNode *node);
 void ramet_rule_memory (RametRewrite *rewrite, xmlNode *node);
 void ramet_rule_cpu (RametRewrite *rewrite, xmlNode *node);
+void ramet_rule_loader (RametRewrite *rewrite, xmlNode *node);
 void ramet_rule_nvram (RametRewrite *rewrite, xmlNode *node);
 void ramet_rule_acpi_table (RametRewrite *rewrite, xmlNode *node);
 void ramet_rule_sysinfo (RametRewrite *rewrite, xmlNode *node);

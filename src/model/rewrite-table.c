@@ -59,7 +59,7 @@ const RametRewriteRow ramet_rewrite_rows[] = {
   { "os", "firmware", NULL },
   { "os/type", "arch machine", NULL },
   { "os/firmware", WHOLE, NULL },
-  { "os/loader", "readonly secure stateless type format", NULL },
+  { "os/loader", "readonly secure stateless type format", ramet_rule_loader },
   { "os/nvram", "template type format templateFormat", ramet_rule_nvram },
   { "os/nvram/source", "file", NULL },
   { "os/kernel", "", NULL },
