@@ -53,10 +53,11 @@ host_state ()
   pgrep -x qemu-system-x86 || true
 }
 
-# Define the base $1 with an empty disk and, with $2 'uefi', with variables of its own.
+# Define the base $1 with an empty disk and, with $2 'uefi', with UEFI and variables of its own; with 'efi', with UEFI as
+# libvirt picks it, and no variables yet.
 define_base ()
 {
-  local os= features=
+  local os='' features='' firmware=''
   must qemu-img create -q -f qcow2 "$images/$1.qcow2" 1G
   if [[ ${2:-} == uefi ]]; then
     mkdir -p /var/lib/libvirt/qemu/nvram
@@ -65,11 +66,15 @@ define_base ()
         <nvram>/var/lib/libvirt/qemu/nvram/$1_VARS.fd</nvram>"
     features="<features><acpi/></features>"
   fi
+  if [[ ${2:-} == efi ]]; then
+    firmware=" firmware='efi'"
+    features="<features><acpi/></features>"
+  fi
   cat >"$t_dir/base.xml" <<XML
 <domain type='qemu'>
   <name>$1</name>
   <memory unit='MiB'>64</memory>
-  <os><type arch='x86_64' machine='q35'>hvm</type>$os</os>$features
+  <os$firmware><type arch='x86_64' machine='q35'>hvm</type>$os</os>$features
   <devices>
     <disk type='file' device='disk'>
       <driver name='qemu' type='qcow2'/><source file='$images/$1.qcow2'/><target dev='vda' bus='virtio'/>
@@ -94,6 +99,7 @@ set_metadata ()
 
 define_base hollow
 define_base hollow-uefi uefi
+define_base hollow-efi efi
 mkdir -p /home/dev/app
 chown -R dev: /home/dev/app
 chmod 0700 /home/dev
@@ -194,6 +200,18 @@ t_run ramet doctor --fix
 assert_eq ramet-mine "$($v pool-list --name | grep ^ramet | xargs)" "the pools after --fix"
 check test -e "$t_dir/ramet-$worker-0badcafe/file"
 must $v pool-destroy ramet-mine
+
+t_start "UEFI variables that were there before are no clone's, and stay"
+echo precious >/var/lib/libvirt/qemu/nvram/taken_VARS.fd
+for base in hollow-uefi hollow-efi; do
+  expect_status 4 ramet clone --no-bootstrap "$base" taken
+  assert_contains "'/var/lib/libvirt/qemu/nvram/taken_VARS.fd'" "$err" "the error"
+  expect_status 1 $v dominfo taken
+  assert_eq precious "$(cat /var/lib/libvirt/qemu/nvram/taken_VARS.fd)" "the variables of somebody else"
+done
+rm /var/lib/libvirt/qemu/nvram/taken_VARS.fd
+check ramet clone --no-bootstrap hollow-efi taken
+check ramet remove --yes taken
 
 t_start "killed at any moment of clone or remove, a VM is whole or gone after --fix, and nothing else is left"
 host_state >"$t_dir/before"
