@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "core/undo.h"
 
+#include "core/stop.h"
+
 typedef struct
 {
   char *what;
@@ -73,7 +75,10 @@ ramet_undo_unwind (RametUndo *undo)
       g_autoptr (GError) error = NULL;
 
       if (inverse->func (inverse->data, &error))
-        continue;
+        {
+          RAMET_STEP ("taken-back");
+          continue;
+        }
       g_warning ("could not %s: %s", inverse->what, error ? error->message : "unknown error");
       clean = FALSE;
     }

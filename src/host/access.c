@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "core/error.h"
+#include "core/stop.h"
 #include "core/text.h"
 #include "host/acl.h"
 
@@ -445,6 +446,8 @@ grant_step (int fd, const char *path, const RametAccount *account, int mode, gbo
                            "getfacl", error);
   if (!only_foresee && acl_set_file (reached, ACL_TYPE_ACCESS, acl) < 0)
     return fail_to_open (path, errno, account, error);
+  if (!only_foresee)
+    RAMET_STEP ("grant-made");
   g_ptr_array_add (granted, ramet_grant_to_record (&grant));
   return TRUE;
 }

@@ -22,11 +22,12 @@ static RametDomain *
 domain_new (RametConnection *connection, virDomainPtr ptr)
 {
   RametDomain *domain = g_new0 (RametDomain, 1);
+  const char *name = virDomainGetName (ptr);
 
   g_atomic_ref_count_init (&domain->references);
   domain->connection = ramet_connection_ref (connection);
   domain->domain = ptr;
-  domain->name = g_strdup (virDomainGetName (ptr));
+  domain->name = g_strdup (name ? name : "");
   return domain;
 }
 
@@ -257,7 +258,7 @@ ramet_domain_get_metadata (RametDomain *domain, RametMetadata **ret_metadata, GE
   g_autofree char *xml = virDomainGetMetadata (domain->domain, VIR_DOMAIN_METADATA_ELEMENT, RAMET_METADATA_URI, 0);
   const virError *why = xml ? NULL : virGetLastError ();
 
-  if (xml == NULL && (why == NULL || why->code == VIR_ERR_NO_DOMAIN_METADATA))
+  if (why && why->code == VIR_ERR_NO_DOMAIN_METADATA)
     {
       *ret_metadata = NULL;
       return TRUE;

@@ -4,7 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/stop.h"
 #include "host/storage-private.h"
+
+#define TRANSIENT_POOL_PATIENCE_US (5 * G_TIME_SPAN_SECOND)
+#define TRANSIENT_POOL_TRIES 5
+#define TRANSIENT_POOL_POLL_US (20 * G_TIME_SPAN_MILLISECOND)
 
 static void
 info_free (gpointer data)
@@ -15,25 +20,36 @@ info_free (gpointer data)
   g_free (info);
 }
 
-/* "ramet-WORKER-NUMBER" */
-static RametFolderPoolInfo *
-info_new (const char *name)
+/** ramet_folder_pool_is_ours: whether some ramet has made it, this one or another, to use it for a moment */
+gboolean
+ramet_folder_pool_is_ours (virStoragePoolPtr pool)
 {
-  RametFolderPoolInfo *info = g_new0 (RametFolderPoolInfo, 1);
-  g_autofree char *worker = g_strdup (name + strlen (RAMET_POOL_PREFIX));
-  char *number = strrchr (worker, '-');
+  const char *name = virStoragePoolGetName (pool);
+
+  return name && g_str_has_prefix (name, RAMET_POOL_PREFIX) && virStoragePoolIsPersistent (pool) == 0;
+}
+
+/** ramet_folder_pool_worker: whether who made @pool, one of ours, is still at it; its name is "ramet-WORKER-NUMBER" */
+RametWorkerState
+ramet_folder_pool_worker (virStoragePoolPtr pool)
+{
+  const char *name = virStoragePoolGetName (pool);
+  g_autofree char *worker = name ? g_strdup (name + strlen (RAMET_POOL_PREFIX)) : NULL;
+  char *number = worker ? strrchr (worker, '-') : NULL;
 
   if (number)
     *number = '\0';
-  info->name = g_strdup (name);
-  info->worker = ramet_worker_look (worker);
-  return info;
+  return ramet_worker_look (worker);
 }
 
-static gboolean
-is_of_ours (virStoragePoolPtr pool)
+static RametFolderPoolInfo *
+info_new (virStoragePoolPtr pool)
 {
-  return g_str_has_prefix (virStoragePoolGetName (pool), RAMET_POOL_PREFIX) && virStoragePoolIsPersistent (pool) == 0;
+  RametFolderPoolInfo *info = g_new0 (RametFolderPoolInfo, 1);
+
+  info->name = g_strdup (virStoragePoolGetName (pool));
+  info->worker = ramet_folder_pool_worker (pool);
+  return info;
 }
 
 /** ramet_folder_pools_list: (transfer full) (element-type RametFolderPoolInfo): those that there are just now */
@@ -53,8 +69,8 @@ ramet_folder_pools_list (RametConnection *connection, GError **error)
   infos = g_ptr_array_new_with_free_func (info_free);
   for (int i = 0; i < n; i++)
     {
-      if (is_of_ours (pools[i]))
-        g_ptr_array_add (infos, info_new (virStoragePoolGetName (pools[i])));
+      if (ramet_folder_pool_is_ours (pools[i]))
+        g_ptr_array_add (infos, info_new (pools[i]));
       virStoragePoolFree (pools[i]);
     }
   free (pools);
@@ -67,8 +83,74 @@ ramet_folder_pools_end (RametConnection *connection, const char *name, GError **
 {
   g_autoptr (virStoragePool) pool = virStoragePoolLookupByName (ramet_connection_get (connection), name);
 
-  if (pool == NULL || !is_of_ours (pool) || virStoragePoolDestroy (pool) == 0)
+  if (pool == NULL || !ramet_folder_pool_is_ours (pool) || virStoragePoolDestroy (pool) == 0)
     return TRUE;
   ramet_libvirt_error (error, "cannot end the storage pool '%s'", name);
   return FALSE;
+}
+
+void
+ramet_folder_pool_close (RametFolderPool *folder)
+{
+  if (folder->pool && folder->transient)
+    {
+      virStoragePoolDestroy (folder->pool);
+      RAMET_STEP ("pool-destroyed");
+    }
+  g_clear_pointer (&folder->pool, virStoragePoolFree);
+}
+
+static virStoragePoolPtr
+make_transient_pool (RametConnection *connection, const char *folder, GError **error)
+{
+  g_autofree char *worker = ramet_worker_self ();
+  g_autofree char *name = g_strdup_printf (RAMET_POOL_PREFIX "%s-%08x", worker ? worker : "0", g_random_int ());
+  g_autofree char *xml = ramet_pool_xml (name, folder);
+  virStoragePoolPtr pool = virStoragePoolCreateXML (ramet_connection_get (connection), xml, 0);
+
+  if (pool == NULL)
+    ramet_libvirt_error (error, "cannot look into '%s' through libvirt", folder);
+  else
+    RAMET_STEP ("pool-made");
+  return pool;
+}
+
+/**
+ * ramet_folder_pool_open: a pool over @folder; clear with ramet_folder_pool_close()
+ *
+ * libvirt has at most one pool over a folder, and another ramet ends its own as soon as it is done: waits for that. One
+ * that does not go was left by a ramet that was killed, and is taken over.
+ */
+gboolean
+ramet_folder_pool_open (RametConnection *connection, const char *folder, RametFolderPool *ret_pool, GError **error)
+{
+  gint64 until_us = g_get_monotonic_time () + TRANSIENT_POOL_PATIENCE_US;
+
+  for (guint tries = 0;; g_usleep (TRANSIENT_POOL_POLL_US))
+    {
+      g_autoptr (virStoragePool) found = virStoragePoolLookupByTargetPath (ramet_connection_get (connection), folder);
+      gboolean others = found && ramet_folder_pool_is_ours (found);
+      gboolean left = others && (ramet_folder_pool_worker (found) == RAMET_WORKER_GONE ||
+                                 g_get_monotonic_time () >= until_us);
+      g_autoptr (GError) why = NULL;
+
+      ret_pool->transient = others || found == NULL || virStoragePoolIsActive (found) != 1;
+      if (!ret_pool->transient || left)
+        {
+          ret_pool->stale = virStoragePoolRefresh (found, 0) < 0;
+          ret_pool->pool = g_steal_pointer (&found);
+          return TRUE;
+        }
+      if (others)
+        continue;
+      ret_pool->pool = make_transient_pool (connection, folder, &why);
+      if (ret_pool->pool)
+        return TRUE;
+      /* another ramet may have been faster just now */
+      if (++tries == TRANSIENT_POOL_TRIES)
+        {
+          g_propagate_error (error, g_steal_pointer (&why));
+          return FALSE;
+        }
+    }
 }

@@ -8,24 +8,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/stop.h"
 #include "host/storage-private.h"
-#include "host/worker.h"
 #include "model/disk.h"
 #include "model/xml.h"
 
 #define UPLOAD_CHUNK_BYTES (256 * 1024)
 #define PROGRESS_US (G_TIME_SPAN_SECOND / 5)
 
-void
-ramet_folder_pool_close (RametFolderPool *folder)
-{
-  if (folder->pool && folder->transient)
-    virStoragePoolDestroy (folder->pool);
-  g_clear_pointer (&folder->pool, virStoragePoolFree);
-}
-
-static char *
-pool_xml (const char *name, const char *folder)
+/** ramet_pool_xml: (transfer full): of a pool over @folder */
+char *
+ramet_pool_xml (const char *name, const char *folder)
 {
   g_autoptr (xmlDoc) doc = xmlNewDoc ((const xmlChar *) "1.0");
   xmlNode *pool = xmlNewNode (NULL, (const xmlChar *) "pool");
@@ -35,33 +28,6 @@ pool_xml (const char *name, const char *folder)
   ramet_xml_add (pool, "name", name);
   ramet_xml_add (ramet_xml_add (pool, "target", NULL), "path", folder);
   return ramet_xml_dump (doc);
-}
-
-/** ramet_folder_pool_open: a pool over @folder; clear with ramet_folder_pool_close() */
-gboolean
-ramet_folder_pool_open (RametConnection *connection, const char *folder, RametFolderPool *ret_pool, GError **error)
-{
-  virConnectPtr conn = ramet_connection_get (connection);
-  g_autofree char *worker = ramet_worker_self ();
-  g_autofree char *name = g_strdup_printf (RAMET_POOL_PREFIX "%s-%08x", worker ? worker : "0", g_random_int ());
-  g_autofree char *xml = pool_xml (name, folder);
-  virStoragePoolPtr pool = virStoragePoolLookupByTargetPath (conn, folder);
-
-  ret_pool->transient = pool == NULL || virStoragePoolIsActive (pool) != 1;
-  if (ret_pool->transient)
-    {
-      g_clear_pointer (&pool, virStoragePoolFree);
-      pool = virStoragePoolCreateXML (conn, xml, 0);
-    }
-  else
-    virStoragePoolRefresh (pool, 0);
-  if (pool == NULL)
-    {
-      ramet_libvirt_error (error, "cannot look into '%s' through libvirt", folder);
-      return FALSE;
-    }
-  ret_pool->pool = pool;
-  return TRUE;
 }
 
 /** ramet_storage_volume_path: (transfer full): where a disk of type 'volume' is */
@@ -154,7 +120,7 @@ ramet_pool_ensure (RametConnection *connection, const char *pool, const char *fo
 {
   virConnectPtr conn = ramet_connection_get (connection);
   g_autoptr (virStoragePool) found = virStoragePoolLookupByName (conn, pool);
-  g_autofree char *xml = pool_xml (pool, folder);
+  g_autofree char *xml = ramet_pool_xml (pool, folder);
 
   *ret_made = FALSE;
   if (found)
@@ -172,19 +138,27 @@ ramet_pool_ensure (RametConnection *connection, const char *pool, const char *fo
   return TRUE;
 }
 
+static gboolean
+last_error_is (int code)
+{
+  const virError *why = virGetLastError ();
+
+  return why && why->code == code;
+}
+
 static char *
 create_volume (RametConnection *connection, const char *pool, const char *name, const char *xml, GError **error)
 {
   g_autoptr (virStoragePool) found = lookup_active_pool (connection, pool, error);
   g_autoptr (virStorageVol) volume = NULL;
+  char *path;
 
   if (found == NULL)
     return NULL;
   volume = virStorageVolCreateXML (found, xml, 0);
   if (volume == NULL)
     {
-      const virError *why = virGetLastError ();
-      gboolean taken = why && why->code == VIR_ERR_STORAGE_VOL_EXIST;
+      gboolean taken = last_error_is (VIR_ERR_STORAGE_VOL_EXIST);
 
       ramet_libvirt_error (error, "cannot create the volume '%s' in the pool '%s'", name, pool);
       if (taken && error && *error)
@@ -195,7 +169,10 @@ create_volume (RametConnection *connection, const char *pool, const char *name, 
         }
       return NULL;
     }
-  return virStorageVolGetPath (volume);
+  path = virStorageVolGetPath (volume);
+  if (path == NULL)
+    ramet_libvirt_error (error, "cannot ask where the volume '%s' of the pool '%s' is", name, pool);
+  return path;
 }
 
 /**
@@ -306,12 +283,10 @@ ramet_volume_create_from_file (RametConnection *connection, RametTask *task, con
  * ramet_volume_copy:
  * @path: a small file of libvirtd's host, such as UEFI variables
  * @new_name: of the copy, in the same folder
- *
- * Returns: (transfer full): the copy's path
+ * @error: RAMET_ERROR_NOT_FOUND if there is no such file, RAMET_ERROR_STATE if there is one of the new name
  */
-char *
-ramet_volume_copy (RametConnection *connection, const char *path, const char *new_name, char **ret_pool,
-                   GError **error)
+gboolean
+ramet_volume_copy (RametConnection *connection, const char *path, const char *new_name, GError **error)
 {
   g_autofree char *folder = g_path_get_dirname (path);
   g_autofree char *name = g_path_get_basename (path);
@@ -322,22 +297,36 @@ ramet_volume_copy (RametConnection *connection, const char *path, const char *ne
   virStorageVolInfo info;
 
   if (!ramet_folder_pool_open (connection, folder, &pool, error))
-    return NULL;
+    return FALSE;
   from = virStorageVolLookupByName (pool.pool, name);
   if (from == NULL || virStorageVolGetInfo (from, &info) < 0)
     {
-      ramet_error_set (error, RAMET_ERROR_NOT_FOUND, "the file '%s' is not there", path);
-      return NULL;
+      if (last_error_is (VIR_ERR_NO_STORAGE_VOL))
+        ramet_error_set (error, RAMET_ERROR_NOT_FOUND, "the file '%s' is not there", path);
+      else
+        ramet_libvirt_error (error, "cannot copy '%s'", path);
+      return FALSE;
     }
   xml = ramet_volume_plain_xml (new_name, "raw", info.capacity);
   to = virStorageVolCreateXMLFrom (pool.pool, xml, from, 0);
   if (to == NULL)
     {
+      gboolean taken = last_error_is (VIR_ERR_STORAGE_VOL_EXIST);
+
       ramet_libvirt_error (error, "cannot copy '%s' to '%s'", path, new_name);
-      return NULL;
+      if (taken && error && *error)
+        (*error)->code = RAMET_ERROR_STATE;
+      return FALSE;
     }
-  *ret_pool = g_strdup (pool.transient ? "" : virStoragePoolGetName (pool.pool));
-  return virStorageVolGetPath (to);
+  RAMET_STEP ("file-copied");
+  return TRUE;
+}
+
+/* Whether we can see for ourselves that there is no such file or folder. */
+static gboolean
+is_gone (RametConnection *connection, const char *path)
+{
+  return ramet_connection_is_local (connection) && access (path, F_OK) < 0 && errno == ENOENT;
 }
 
 /* One copy that libvirtd makes, while the main loop goes on. */
@@ -475,15 +464,23 @@ ramet_volume_delete (RametConnection *connection, const char *pool, const char *
   g_autoptr (virStorageVol) volume = named ? virStorageVolLookupByName (named, name) : NULL;
   g_autofree char *is_path = volume ? virStorageVolGetPath (volume) : NULL;
   g_auto (RametFolderPool) other = { 0 };
+  g_autoptr (GError) why = NULL;
 
   if (g_strcmp0 (is_path, path) != 0)
     {
       g_clear_pointer (&volume, virStorageVolFree);
-      if (!ramet_folder_pool_open (connection, folder, &other, error))
-        return FALSE;
+      if (!ramet_folder_pool_open (connection, folder, &other, &why))
+        {
+          if (is_gone (connection, folder))
+            return TRUE;
+          g_propagate_error (error, g_steal_pointer (&why));
+          return FALSE;
+        }
       volume = virStorageVolLookupByName (other.pool, name);
+      if (volume == NULL && !other.stale && last_error_is (VIR_ERR_NO_STORAGE_VOL))
+        return TRUE;
     }
-  if (volume && virStorageVolDelete (volume, 0) < 0)
+  if (volume == NULL || virStorageVolDelete (volume, 0) < 0)
     {
       ramet_libvirt_error (error, "cannot delete the volume '%s'", path);
       return FALSE;

@@ -18,10 +18,9 @@ char *ramet_volume_create_overlay (RametConnection *connection, const char *pool
                                    const char *backing, const char *backing_format, GError **error);
 char *ramet_volume_create_from_file (RametConnection *connection, RametTask *task, const char *pool, const char *name,
                                      const char *file, const char *format, guint64 capacity, GError **error);
-char *ramet_volume_copy (RametConnection *connection, const char *path, const char *new_name, char **ret_pool,
-                         GError **error);
 char *ramet_volume_flatten (RametConnection *connection, RametTask *task, const char *pool, const char *path,
                             const char *new_name, guint64 capacity, guint64 expected_bytes, GError **error);
+gboolean ramet_volume_copy (RametConnection *connection, const char *path, const char *new_name, GError **error);
 gboolean ramet_volume_delete (RametConnection *connection, const char *pool, const char *name, const char *path,
                               GError **error);
 gboolean ramet_volume_is_there (RametConnection *connection, const char *path, gboolean *ret_there, GError **error);

@@ -9,6 +9,7 @@
 
 #include "core/error.h"
 #include "core/paths.h"
+#include "core/stop.h"
 #include "core/text.h"
 #include "host/console.h"
 #include "host/ssh.h"
@@ -235,6 +236,7 @@ run_step (Run *run, const char *name, char **ret_output, GError **error)
   if (!ramet_console_run_file (run->console, name, run->deadline_us, &status, &output, error) ||
       !finish_step (run, title, status, output, since_us, error))
     return FALSE;
+  RAMET_STEP ("bootstrap-step");
   if (ret_output)
     *ret_output = g_steal_pointer (&output);
   return TRUE;
@@ -341,7 +343,10 @@ meet (Run *run, GError **error)
   if (runner == NULL)
     return FALSE;
   ramet_task_step (run->task, "booting");
-  return ramet_console_meet (run->console, runner, run->deadline_us, error);
+  if (!ramet_console_meet (run->console, runner, run->deadline_us, error))
+    return FALSE;
+  RAMET_STEP ("bootstrap-met");
+  return TRUE;
 }
 
 static gboolean
@@ -362,6 +367,7 @@ run_all (Run *run, char **ret_host_keys, GError **error)
   /* the shell that runs this step is ended just after its closing frame */
   if (!run_step (run, "seal.sh", NULL, error))
     return FALSE;
+  RAMET_STEP ("bootstrap-sealed");
   ramet_console_leave (run->console);
   *ret_host_keys = g_steal_pointer (&keys);
   return TRUE;
@@ -419,6 +425,7 @@ ramet_bootstrap_run (RametDomain *domain, RametTask *task, const RametBootstrap 
   Run run = { domain, task, console, bootstrap, steps, deadline_us };
   RametSeal *seal;
 
+  RAMET_STEP ("bootstrap-console");
   if (console == NULL || !run_all (&run, ret_host_keys, error))
     return FALSE;
   seal = g_new0 (RametSeal, 1);

@@ -239,10 +239,7 @@ choose_macs (RametClonePlan *plan, GPtrArray *findings)
   GError *why = NULL;
 
   if (!collect_macs (plan->connection, taken, &why))
-    {
-      ramet_findings_take (findings, why);
-      return;
-    }
+    ramet_findings_take (findings, g_steal_pointer (&why));
   if (n_asked > plan->base->n_interfaces)
     {
       ramet_error_set (&why, RAMET_ERROR_USAGE, "--mac was given %u times, and '%s' has %u network interfaces", n_asked,

@@ -2,6 +2,7 @@
 #include "operations/clone.h"
 
 #include "core/paths.h"
+#include "core/stop.h"
 #include "core/undo.h"
 #include "host/access.h"
 #include "host/storage.h"
@@ -22,12 +23,6 @@ typedef struct
   RametSeal *seal; /* once the console is closed */
   gint64 deadline_us;
 } Make;
-
-static gboolean
-undo_undefine (gpointer data, GError **error)
-{
-  return ramet_domain_reattach (data, error) && ramet_domain_undefine (data, error);
-}
 
 static gboolean
 undo_destroy (gpointer data, GError **error)
@@ -104,30 +99,51 @@ check_volumes_free (RametClonePlan *plan, GError **error)
   return TRUE;
 }
 
+/* Why it was not defined: somebody else was faster; or only libvirt's answer got lost, and then it is to be taken back. */
+static void
+explain_undefined (Make *make, GError **error)
+{
+  const char *name = make->plan->options->name;
+  g_autoptr (RametDomain) found = ramet_domain_lookup (make->plan->connection, name, NULL);
+  g_autofree char *uuid = found ? ramet_domain_get_uuid (found) : NULL;
+
+  if (g_strcmp0 (uuid, make->plan->identity->uuid) == 0)
+    make->domain = g_steal_pointer (&found);
+  else if (found)
+    {
+      g_clear_error (error);
+      ramet_error_set (error, RAMET_ERROR_STATE, "there is a VM '%s' already", name);
+      ramet_error_hint (error, "take another name, or 'ramet remove %s' first", name);
+    }
+}
+
 /* Of many who define one name at once exactly one wins: this reserves it. */
 static gboolean
 define (Make *make, GError **error)
 {
   RametClonePlan *plan = make->plan;
   g_autofree char *xml = ramet_clone_plan_xml (plan, error);
-  g_autofree char *what = g_strdup_printf ("undefine '%s'", plan->options->name);
 
   if (xml == NULL)
     return FALSE;
   make->domain = check_volumes_free (plan, error) ? ramet_domain_define (plan->connection, xml, error) : NULL;
   if (make->domain == NULL)
     {
-      if (error && *error && ramet_domain_exists (plan->connection, plan->options->name))
-        {
-          g_clear_error (error);
-          ramet_error_set (error, RAMET_ERROR_STATE, "there is a VM '%s' already", plan->options->name);
-          ramet_error_hint (error, "take another name, or 'ramet remove %s' first", plan->options->name);
-        }
+      explain_undefined (make, error);
       return FALSE;
     }
-  ramet_undo_push (make->undo, what, undo_undefine, ramet_domain_ref (make->domain),
-                   (GDestroyNotify) ramet_domain_unref);
+  RAMET_STEP ("clone-defined");
   return TRUE;
+}
+
+/*
+ * Whether libvirt may have made the file even though it says no: its answer can get lost on the way. Nothing was there
+ * of that name when all was checked, and what came there since is told by an error of its own.
+ */
+static gboolean
+may_be_made (const GError *why)
+{
+  return !g_error_matches (why, RAMET_ERROR, RAMET_ERROR_STATE);
 }
 
 static gboolean
@@ -138,16 +154,20 @@ create_volumes (Make *make, GError **error)
   for (guint i = 0; i < plan->volumes->len; i++)
     {
       const RametPlannedVolume *volume = g_ptr_array_index (plan->volumes, i);
+      g_autoptr (GError) why = NULL;
       g_autofree char *path
         = ramet_volume_create_overlay (plan->connection, plan->pool, volume->volume, volume->capacity,
-                                       volume->backing, volume->backing_format, error);
+                                       volume->backing, volume->backing_format, &why);
 
-      if (path == NULL)
-        return FALSE;
-      push_volume (make, plan->pool, volume->volume, path);
-      if (!g_str_equal (path, volume->path))
+      if (path)
+        RAMET_STEP ("clone-volume");
+      if (path || may_be_made (why))
+        push_volume (make, plan->pool, volume->volume, path ? path : volume->path);
+      if (path && !g_str_equal (path, volume->path))
+        ramet_error_set (&why, RAMET_ERROR_FAILED, "libvirt made '%s' where '%s' was expected", path, volume->path);
+      if (why)
         {
-          ramet_error_set (error, RAMET_ERROR_FAILED, "libvirt made '%s' where '%s' was expected", path, volume->path);
+          g_propagate_error (error, g_steal_pointer (&why));
           return FALSE;
         }
       if (!ramet_task_check (make->task, error))
@@ -161,29 +181,28 @@ copy_nvram (Make *make, GError **error)
 {
   RametClonePlan *plan = make->plan;
   g_autofree char *file = NULL;
-  g_autofree char *pool = NULL;
   g_autofree char *path = NULL;
   g_autofree char *folder = NULL;
   g_autoptr (GError) why = NULL;
+  gboolean copied;
 
   if (plan->nvram_source == NULL)
     return TRUE;
+  folder = g_path_get_dirname (plan->nvram_source);
   file = g_strdup_printf ("%s_VARS.fd", plan->options->name);
-  path = ramet_volume_copy (plan->connection, plan->nvram_source, file, &pool, &why);
-  if (path == NULL && !(plan->nvram_may_miss && g_error_matches (why, RAMET_ERROR, RAMET_ERROR_NOT_FOUND)))
+  path = g_build_filename (folder, file, NULL);
+  copied = ramet_volume_copy (plan->connection, plan->nvram_source, file, &why);
+  if (copied || may_be_made (why))
+    push_volume (make, "", file, path);
+  if (!copied && !(plan->nvram_may_miss && g_error_matches (why, RAMET_ERROR, RAMET_ERROR_NOT_FOUND)))
     {
       g_propagate_error (error, g_steal_pointer (&why));
       return FALSE;
     }
-  if (path == NULL)
-    {
-      /* libvirt makes them from the firmware's template at the first start */
-      folder = g_path_get_dirname (plan->nvram_source);
-      path = g_build_filename (folder, file, NULL);
-      ramet_task_note (make->task, "'%s' has no UEFI variables yet: the clone starts with fresh ones",
-                       plan->base->name);
-    }
-  push_volume (make, "", file, path);
+  /* else libvirt makes them from the firmware's template at the first start */
+  if (!copied)
+    ramet_task_note (make->task, "'%s' has no UEFI variables yet: the clone starts with fresh ones", plan->base->name);
+  RAMET_STEP ("clone-nvram");
   return TRUE;
 }
 
@@ -218,6 +237,7 @@ grant_access (Make *make, GError **error)
 
   if (!foresee_grants (make, error))
     return FALSE;
+  RAMET_STEP ("clone-foreseen");
   g_ptr_array_set_size (plan->metadata->grants, 0);
   for (guint i = 0; i < plan->grants->len; i++)
     {
@@ -248,9 +268,13 @@ start (Make *make, GError **error)
   ramet_task_step (make->task, "starting");
   if (!set_state (make, RAMET_STATE_BOOTSTRAPPING, error))
     return FALSE;
+  RAMET_STEP ("clone-bootstrapping");
   ramet_undo_push (make->undo, what, undo_destroy, ramet_domain_ref (make->domain),
                    (GDestroyNotify) ramet_domain_unref);
-  return ramet_domain_start (make->domain, error);
+  if (!ramet_domain_start (make->domain, error))
+    return FALSE;
+  RAMET_STEP ("clone-started");
+  return TRUE;
 }
 
 static gboolean
@@ -263,9 +287,12 @@ bootstrap (Make *make, GError **error)
     .link_down = plan->identity->link_down, .must_grow = plan->options->disk_bytes > 0,
   };
 
-  return ramet_bootstrap_run (make->domain, make->task, &steps, make->deadline_us, &plan->metadata->host_keys,
-                              &make->seal, error) &&
-         ramet_domain_set_metadata (make->domain, plan->metadata, error);
+  if (!ramet_bootstrap_run (make->domain, make->task, &steps, make->deadline_us, &plan->metadata->host_keys,
+                            &make->seal, error) ||
+      !ramet_domain_set_metadata (make->domain, plan->metadata, error))
+    return FALSE;
+  RAMET_STEP ("clone-keys");
+  return TRUE;
 }
 
 static gboolean
@@ -286,6 +313,7 @@ wait_for_it (Make *make, char **ret_address, GError **error)
   if (by == RAMET_REACH_LEASE)
     ramet_task_warn (make->task, "%s.local is not answered by multicast DNS; %s is libvirt's word for it",
                      make->plan->options->name, *ret_address);
+  RAMET_STEP ("clone-reached");
   return TRUE;
 }
 
@@ -298,6 +326,16 @@ open_log (Make *make)
 
   if (!make->plan->options->no_bootstrap && !ramet_task_open_log (make->task, log, &why))
     ramet_task_warn (make->task, "%s", why->message);
+  RAMET_STEP ("clone-log");
+}
+
+static gboolean
+finish (Make *make, RametState state, GError **error)
+{
+  if (!set_state (make, state, error))
+    return FALSE;
+  RAMET_STEP ("clone-finished");
+  return open_made (make, error);
 }
 
 static gboolean
@@ -312,14 +350,16 @@ make_all (Make *make, char **ret_address, GError **error)
       !copy_nvram (make, error) || !grant_access (make, error) || !ramet_task_check (make->task, error))
     return FALSE;
   if (options->no_bootstrap)
-    return set_state (make, RAMET_STATE_RAW, error) && open_made (make, error);
+    return finish (make, RAMET_STATE_RAW, error);
   if (!start (make, error) || !bootstrap (make, error))
     return FALSE;
   /* the console is tried from outside all the while */
   if (!options->no_wait && !wait_for_it (make, ret_address, error))
     return FALSE;
-  return ramet_seal_check (make->seal, error) && set_state (make, RAMET_STATE_READY, error) &&
-         open_made (make, error);
+  if (!ramet_seal_check (make->seal, error))
+    return FALSE;
+  RAMET_STEP ("clone-silent");
+  return finish (make, RAMET_STATE_READY, error);
 }
 
 static void
@@ -366,6 +406,21 @@ prepare_unwinding (Make *make)
     ramet_task_warn (make->task, "%s", why->message);
 }
 
+/* The definition goes last, and only after all the rest: it is what knows of the rest. */
+static gboolean
+take_back (Make *make)
+{
+  g_autoptr (GError) why = NULL;
+
+  prepare_unwinding (make);
+  if (!ramet_undo_unwind (make->undo))
+    return FALSE;
+  if (ramet_domain_reattach (make->domain, &why) && ramet_domain_undefine (make->domain, &why))
+    return TRUE;
+  g_warning ("could not undefine '%s': %s", make->plan->options->name, why->message);
+  return FALSE;
+}
+
 /**
  * ramet_clone_execute:
  * @ret_address: (out): the numeric address it answers at; not written with no_bootstrap or no_wait
@@ -392,10 +447,7 @@ ramet_clone_execute (RametClonePlan *plan, RametTask *task, char **ret_address, 
   if (!made && options->keep && make.domain)
     mark_kept (&make);
   else if (!made && make.domain)
-    {
-      prepare_unwinding (&make);
-      clean = ramet_undo_unwind (undo);
-    }
+    clean = take_back (&make);
   tell_what_is_left (&make, clean, &why);
   g_clear_pointer (&make.domain, ramet_domain_unref);
   if (why)

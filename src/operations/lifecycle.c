@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "operations/lifecycle.h"
 
+#include "core/stop.h"
 #include "host/access.h"
 #include "host/storage.h"
 #include "host/worker.h"
@@ -8,6 +9,7 @@
 
 #define ASK_AGAIN_US (10 * G_TIME_SPAN_SECOND)
 #define POLL_MS 200
+#define MAX_HEIRS 8 /* that are removed just when they are found */
 
 /* (transfer full) (nullable): the names of @vm's clones, with a space between; "" if there are none */
 static char *
@@ -217,7 +219,16 @@ check_no_clones (RametVm *vm, GError **error)
   return FALSE;
 }
 
-/* Who else lives by what was granted for @vm: takes over the record of it. */
+static gboolean
+is_same (const RametVm *vm, const RametVm *other)
+{
+  g_autofree char *uuid = ramet_domain_get_uuid (vm->domain);
+  g_autofree char *other_uuid = ramet_domain_get_uuid (other->domain);
+
+  return g_str_equal (uuid, other_uuid) || g_str_equal (ramet_vm_get_name (vm), ramet_vm_get_name (other));
+}
+
+/* Who else lives by what was granted for @vm, and stays: takes over the record of it. */
 static RametVm *
 find_heir (const char *record, const RametVm *vm, GPtrArray *vms)
 {
@@ -225,7 +236,7 @@ find_heir (const char *record, const RametVm *vm, GPtrArray *vms)
     {
       RametVm *other = g_ptr_array_index (vms, i);
 
-      if (other->metadata == NULL || g_str_equal (ramet_vm_get_name (other), ramet_vm_get_name (vm)))
+      if (other->metadata == NULL || other->metadata->state == RAMET_STATE_REMOVING || is_same (vm, other))
         continue;
       for (guint j = 0; j < other->metadata->shares->len; j++)
         if (ramet_access_record_serves (record, ((RametShare *) g_ptr_array_index (other->metadata->shares, j))->source))
@@ -238,34 +249,83 @@ find_heir (const char *record, const RametVm *vm, GPtrArray *vms)
   return NULL;
 }
 
-/* The last that was granted goes first. What another VM needs still is handed on to it. */
+/* Hands on what another VM needs still; looks again where that one has just been removed itself. */
+static gboolean
+hand_on (const RametVm *vm, const char *record, gboolean *ret_handed, GError **error)
+{
+  RametConnection *connection = ramet_domain_get_connection (vm->domain);
+
+  for (guint tries = 1;; tries++)
+    {
+      g_autoptr (GPtrArray) vms = ramet_vm_list (connection, error);
+      RametVm *heir = vms ? find_heir (record, vm, vms) : NULL;
+      g_autoptr (GError) why = NULL;
+
+      *ret_handed = heir != NULL;
+      if (heir == NULL)
+        return vms != NULL;
+      /* a removal that was cut off may have handed it on already */
+      if (!g_ptr_array_find_with_equal_func (heir->metadata->grants, record, g_str_equal, NULL))
+        g_ptr_array_insert (heir->metadata->grants, 0, g_strdup (record));
+      if (ramet_domain_set_metadata (heir->domain, heir->metadata, &why))
+        return TRUE;
+      if (tries == MAX_HEIRS || ramet_domain_exists (connection, ramet_vm_get_name (heir)))
+        {
+          g_propagate_error (error, g_steal_pointer (&why));
+          return FALSE;
+        }
+    }
+}
+
+/* The last that was granted goes first. Another removal may have handed more on to @vm since it was looked at. */
 static gboolean
 take_back_grants (RametVm *vm, RametTask *task, GError **error)
 {
-  g_autoptr (GPtrArray) vms = NULL;
+  g_autoptr (RametMetadata) now = NULL;
 
-  if (vm->metadata->grants->len == 0)
-    return TRUE;
-  vms = ramet_vm_list (ramet_domain_get_connection (vm->domain), error);
-  if (vms == NULL)
+  if (!ramet_domain_get_metadata (vm->domain, &now, error))
     return FALSE;
-  for (guint i = vm->metadata->grants->len; i-- > 0;)
+  for (guint i = now ? now->grants->len : 0; i-- > 0;)
     {
-      const char *record = g_ptr_array_index (vm->metadata->grants, i);
-      RametVm *heir = find_heir (record, vm, vms);
+      const char *record = g_ptr_array_index (now->grants, i);
       g_autoptr (GError) why = NULL;
+      gboolean handed;
 
-      if (heir)
-        {
-          /* a removal that was cut off may have handed it on already */
-          if (!g_ptr_array_find_with_equal_func (heir->metadata->grants, record, g_str_equal, NULL))
-            g_ptr_array_insert (heir->metadata->grants, 0, g_strdup (record));
-          if (!ramet_domain_set_metadata (heir->domain, heir->metadata, error))
-            return FALSE;
-        }
+      if (!hand_on (vm, record, &handed, error))
+        return FALSE;
+      if (handed)
+        RAMET_STEP ("remove-inherited");
       else if (!ramet_access_revoke (record, &why))
         ramet_task_warn (task, "an access that was granted stays: %s", why->message);
+      else
+        RAMET_STEP ("remove-grant");
     }
+  return TRUE;
+}
+
+/* All that the metadata lists, and the domain last: it is what knows of the rest. */
+static gboolean
+remove_all (RametVm *vm, RametTask *task, GError **error)
+{
+  RametConnection *connection = ramet_domain_get_connection (vm->domain);
+
+  if (!ramet_domain_set_metadata (vm->domain, vm->metadata, error))
+    return FALSE;
+  RAMET_STEP ("remove-begun");
+  if (!ramet_domain_destroy (vm->domain, error))
+    return FALSE;
+  RAMET_STEP ("remove-destroyed");
+  for (guint i = 0; i < vm->metadata->volumes->len; i++)
+    {
+      const RametVolumeRef *volume = g_ptr_array_index (vm->metadata->volumes, i);
+
+      if (!ramet_volume_delete (connection, volume->pool, volume->name, volume->path, error))
+        return FALSE;
+      RAMET_STEP ("remove-volume");
+    }
+  if (!take_back_grants (vm, task, error) || !ramet_domain_undefine (vm->domain, error))
+    return FALSE;
+  RAMET_STEP ("remove-undefined");
   return TRUE;
 }
 
@@ -278,7 +338,7 @@ take_back_grants (RametVm *vm, RametTask *task, GError **error)
 gboolean
 ramet_lifecycle_remove (RametVm *vm, RametTask *task, const RametLifecycleOptions *options, GError **error)
 {
-  RametConnection *connection = ramet_domain_get_connection (vm->domain);
+  g_autoptr (GError) why = NULL;
 
   ramet_task_step (task, "removing");
   if (!check_no_clones (vm, error))
@@ -286,14 +346,10 @@ ramet_lifecycle_remove (RametVm *vm, RametTask *task, const RametLifecycleOption
   vm->metadata->state = RAMET_STATE_REMOVING;
   g_free (vm->metadata->worker);
   vm->metadata->worker = ramet_worker_self ();
-  if (!ramet_domain_set_metadata (vm->domain, vm->metadata, error) || !ramet_domain_destroy (vm->domain, error))
-    return FALSE;
-  for (guint i = 0; i < vm->metadata->volumes->len; i++)
-    {
-      const RametVolumeRef *volume = g_ptr_array_index (vm->metadata->volumes, i);
-
-      if (!ramet_volume_delete (connection, volume->pool, volume->name, volume->path, error))
-        return FALSE;
-    }
-  return take_back_grants (vm, task, error) && ramet_domain_undefine (vm->domain, error);
+  if (remove_all (vm, task, &why))
+    return TRUE;
+  if (ramet_error_get_hint (why) == NULL)
+    ramet_error_hint (&why, "'ramet remove %s' once more takes away what is left", ramet_vm_get_name (vm));
+  g_propagate_error (error, g_steal_pointer (&why));
+  return FALSE;
 }
