@@ -53,6 +53,39 @@ check_same_fingerprints (GPtrArray *a, GPtrArray *b)
     }
 }
 
+/* A name that is made for a version is one of that base, and of no other. */
+static void
+check_version_names (const RametRecipe *recipe)
+{
+  for (guint nth = 1; nth < 4; nth++)
+    {
+      g_autofree char *name = ramet_recipe_version_name (recipe->version_of, "20260102", nth);
+      g_autofree char *other = g_strconcat ("x", name, NULL);
+
+      g_assert_true (ramet_recipe_is_version_name (name, recipe->version_of));
+      g_assert_false (ramet_recipe_is_version_name (other, name));
+    }
+}
+
+static void
+check_same_recipe (const RametRecipe *a, const RametRecipe *b)
+{
+  g_autoptr (RametRecipe) copy = NULL;
+
+  g_assert_cmpint (a != NULL, ==, b != NULL);
+  if (a == NULL)
+    return;
+  copy = ramet_recipe_copy (b);
+  g_assert_cmpstr (a->version_of, ==, copy->version_of);
+  g_assert_cmpstr (a->suite, ==, copy->suite);
+  g_assert_cmpstr (a->init, ==, copy->init);
+  g_assert_cmpstr (a->mirror, ==, copy->mirror);
+  g_assert_cmpuint (a->disk_bytes, ==, copy->disk_bytes);
+  g_assert_cmpint (a->emulate, ==, copy->emulate);
+  g_assert_cmpint (a->from_image, ==, copy->from_image);
+  check_version_names (a);
+}
+
 static void
 check_same (const RametMetadata *a, const RametMetadata *b)
 {
@@ -64,6 +97,8 @@ check_same (const RametMetadata *a, const RametMetadata *b)
   g_assert_cmpstr (a->user, ==, b->user);
   g_assert_cmpstr (a->host_keys, ==, b->host_keys);
   g_assert_cmpstr (a->console, ==, b->console);
+  g_assert_cmpstr (a->worker, ==, b->worker);
+  check_same_recipe (a->recipe, b->recipe);
   check_same_shares (a->shares, b->shares);
   check_same_volumes (a->volumes, b->volumes);
   check_same_fingerprints (a->fingerprints, b->fingerprints);
