@@ -174,7 +174,7 @@ collect_values (xmlNode *node, GString *text)
     {
       g_autofree char *value = ramet_xml_get (node, (const char *) attribute->name);
 
-      g_string_append_printf (text, " %s", value);
+      g_string_append_printf (text, " %s", value ? value : "?"); /* one in a namespace has no meaning to libvirt */
     }
   for (xmlNode *child = ramet_xml_first (node, NULL); child; child = ramet_xml_next (child, NULL))
     collect_values (child, text);
