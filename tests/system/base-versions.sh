@@ -22,6 +22,7 @@ refuses 5 "it is a VM and no base" ramet base update web
 refuses 5 "ramet did not build it" ramet base update foreign
 refuses 5 "it was made of a ready image" ramet base update debian-12
 assert_contains "ramet base update --image FILE debian-12" "$err" "the hint"
+must ramet remove --yes web
 
 t_start "a newer version is built as the base was, beside it, and is what the name stands for"
 # a builder that writes down what it was asked for, and gives the image that there is
