@@ -480,12 +480,17 @@ ramet_volume_delete (RametConnection *connection, const char *pool, const char *
       if (volume == NULL && !other.stale && last_error_is (VIR_ERR_NO_STORAGE_VOL))
         return TRUE;
     }
-  if (volume == NULL || virStorageVolDelete (volume, 0) < 0)
+  if (volume && virStorageVolDelete (volume, 0) == 0)
+    return TRUE;
+  if (volume == NULL && last_error_is (VIR_ERR_NO_STORAGE_VOL))
     {
-      ramet_libvirt_error (error, "cannot delete the volume '%s'", path);
-      return FALSE;
+      ramet_error_set (error, RAMET_ERROR_FAILED, "cannot delete the volume '%s': libvirt is busy with its pool, and cannot "
+                                                  "tell whether it is there", path);
+      ramet_error_hint (error, "try again in a while");
     }
-  return TRUE;
+  else
+    ramet_libvirt_error (error, "cannot delete the volume '%s'", path);
+  return FALSE;
 }
 
 /**

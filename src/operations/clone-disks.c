@@ -194,6 +194,16 @@ ramet_clone_check_boot_files (RametClonePlan *plan, GPtrArray *findings)
     }
 }
 
+/* What libvirt says of a pool is from when it last looked: room may have been made since. */
+static void
+look_again (RametClonePlan *plan, guint64 *ret_available)
+{
+  g_autofree char *folder = NULL;
+
+  ramet_pool_refresh (plan->connection, plan->pool);
+  ramet_pool_check (plan->connection, plan->pool, &folder, ret_available, NULL);
+}
+
 /** ramet_clone_check_pool: whether there is room for overlays, and where */
 void
 ramet_clone_check_pool (RametClonePlan *plan, GPtrArray *findings)
@@ -207,6 +217,8 @@ ramet_clone_check_pool (RametClonePlan *plan, GPtrArray *findings)
       plan->pool_folder = g_strdup ("/");
       return;
     }
+  if (available < LEAST_POOL_ROOM_BYTES)
+    look_again (plan, &available);
   if (available < LEAST_POOL_ROOM_BYTES)
     {
       g_autofree char *left = ramet_text_size (available);
