@@ -4,31 +4,44 @@
 #include "core/error.h"
 #include "model/metadata.h"
 
-/*
- * The whole chain stands in the definition, with the files' owner left alone: otherwise libvirt would probe them, and give
- * them to QEMU's user for good.
- */
-static void
-add_layers (xmlNode *parent, GPtrArray *layers)
+/** ramet_chain_leave_owner: else libvirt would give the file of @source to QEMU's user, for good */
+void
+ramet_chain_leave_owner (xmlNode *source)
 {
+  xmlNode *label = ramet_xml_add (source, "seclabel", NULL);
+
+  ramet_xml_set (label, "model", "dac");
+  ramet_xml_set (label, "relabel", "no");
+}
+
+/**
+ * ramet_chain_add:
+ * @layers: (element-type RametLayer): nearest first
+ *
+ * The whole chain stands in the definition, with its end, so that libvirt probes nothing.
+ *
+ * Returns: (transfer none): the <backingStore> that was added to @disk
+ */
+xmlNode *
+ramet_chain_add (xmlNode *disk, GPtrArray *layers)
+{
+  xmlNode *first = ramet_xml_add (disk, "backingStore", NULL);
+  xmlNode *store = first;
+
   for (guint i = 0; i < layers->len; i++)
     {
       const RametLayer *layer = g_ptr_array_index (layers, i);
       gboolean is_block = g_str_has_prefix (layer->path, "/dev/");
-      xmlNode *store = ramet_xml_add (parent, "backingStore", NULL);
       xmlNode *source;
-      xmlNode *label;
 
       ramet_xml_set (store, "type", is_block ? "block" : "file");
       ramet_xml_set (ramet_xml_add (store, "format", NULL), "type", layer->format);
       source = ramet_xml_add (store, "source", NULL);
       ramet_xml_set (source, is_block ? "dev" : "file", layer->path);
-      label = ramet_xml_add (source, "seclabel", NULL);
-      ramet_xml_set (label, "model", "dac");
-      ramet_xml_set (label, "relabel", "no");
-      parent = store;
+      ramet_chain_leave_owner (source);
+      store = ramet_xml_add (store, "backingStore", NULL);
     }
-  ramet_xml_add (parent, "backingStore", NULL);
+  return first;
 }
 
 static xmlNode *
@@ -42,14 +55,9 @@ find_disk (xmlNode *domain, const char *target)
   return NULL;
 }
 
-/**
- * ramet_chain_put:
- * @domain: the root of a clone's definition
- * @overlay: one of its disks, the file it shall have and the layers under that, none for a disk that stands alone
- * @error: RAMET_ERROR_NOT_FOUND if there is no such disk of a file's
- */
-gboolean
-ramet_chain_put (xmlNode *domain, const RametOverlay *overlay, GError **error)
+/* Gives a disk of @domain the file and layers of @overlay; none for a disk that stands alone. */
+static gboolean
+put_overlay (xmlNode *domain, const RametOverlay *overlay, GError **error)
 {
   xmlNode *disk = find_disk (domain, overlay->target);
   xmlNode *source = ramet_xml_first (disk, "source");
@@ -61,7 +69,7 @@ ramet_chain_put (xmlNode *domain, const RametOverlay *overlay, GError **error)
     }
   ramet_xml_set (source, "file", overlay->overlay);
   ramet_xml_drop_children (disk, "backingStore");
-  add_layers (disk, overlay->layers);
+  ramet_chain_add (disk, overlay->layers);
   return TRUE;
 }
 
@@ -82,7 +90,7 @@ drop_our_metadata (xmlNode *metadata)
 
 /**
  * ramet_chain_rewrite:
- * @overlays: (element-type RametOverlay): the disks to change, see ramet_chain_put()
+ * @overlays: (element-type RametOverlay): the disks to change, each with the file it shall have and the layers under that
  * @metadata_xml: our element in no namespace, instead of the one that is there
  *
  * Returns: (transfer full): @domain_xml with disks and metadata changed in one go, and nothing else
@@ -97,7 +105,7 @@ ramet_chain_rewrite (const char *domain_xml, GPtrArray *overlays, const char *me
     return NULL;
   root = xmlDocGetRootElement (doc);
   for (guint i = 0; i < overlays->len; i++)
-    if (!ramet_chain_put (root, g_ptr_array_index (overlays, i), error))
+    if (!put_overlay (root, g_ptr_array_index (overlays, i), error))
       return NULL;
   drop_our_metadata (ramet_xml_first (root, "metadata"));
   if (!ramet_metadata_embed (root, metadata_xml, error))

@@ -4,5 +4,6 @@
 #include "model/identity.h"
 #include "model/xml.h"
 
-gboolean ramet_chain_put (xmlNode *domain, const RametOverlay *overlay, GError **error);
+void ramet_chain_leave_owner (xmlNode *source);
+xmlNode *ramet_chain_add (xmlNode *disk, GPtrArray *layers);
 char *ramet_chain_rewrite (const char *domain_xml, GPtrArray *overlays, const char *metadata_xml, GError **error);

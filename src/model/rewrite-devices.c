@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The rules for devices. */
+#include "model/chain.h"
 #include "model/rewrite-private.h"
 
 #define AGENT_CHANNEL "org.qemu.guest_agent.0"
@@ -11,38 +12,6 @@ has_type (xmlNode *node, const char *const *types)
   g_autofree char *type = ramet_xml_get (node, "type");
 
   return type && g_strv_contains (types, type);
-}
-
-/* Starting a clone would change the owner of a file of the base's, for good, if libvirt were left to label it. */
-static void
-leave_owner (xmlNode *source)
-{
-  xmlNode *label = ramet_rewrite_add (source, "seclabel", NULL);
-
-  ramet_xml_set (label, "model", "dac");
-  ramet_xml_set (label, "relabel", "no");
-}
-
-static void
-add_backing_chain (xmlNode *disk, GPtrArray *layers)
-{
-  xmlNode *parent = disk;
-
-  for (guint i = 0; i < layers->len; i++)
-    {
-      const RametLayer *layer = g_ptr_array_index (layers, i);
-      gboolean is_block = g_str_has_prefix (layer->path, "/dev/");
-      xmlNode *store = ramet_rewrite_add (parent, "backingStore", NULL);
-      xmlNode *source;
-
-      ramet_xml_set (store, "type", is_block ? "block" : "file");
-      ramet_xml_set (ramet_xml_add (store, "format", NULL), "type", layer->format);
-      source = ramet_xml_add (store, "source", NULL);
-      ramet_xml_set (source, is_block ? "dev" : "file", layer->path);
-      leave_owner (source);
-      parent = store;
-    }
-  ramet_rewrite_add (parent, "backingStore", NULL);
 }
 
 static void
@@ -63,7 +32,7 @@ put_overlay (RametRewrite *rewrite, xmlNode *node, const RametOverlay *overlay)
     }
   ramet_xml_set (driver, "type", "qcow2");
   ramet_xml_set (ramet_rewrite_add (node, "source", NULL), "file", overlay->overlay);
-  add_backing_chain (node, overlay->layers);
+  ramet_rewrite_settle (ramet_chain_add (node, overlay->layers));
 }
 
 static void
@@ -75,7 +44,7 @@ share_medium (RametRewrite *rewrite, xmlNode *node, const char *target)
     {
       ramet_rewrite_note (rewrite, "the medium in '%s' is shared with the base, read-only", target ? target : "?");
       ramet_rewrite_drop_children (rewrite, source, "seclabel");
-      leave_owner (source);
+      ramet_chain_leave_owner (source);
     }
   if (!ramet_xml_first (node, "readonly"))
     ramet_rewrite_add (node, "readonly", NULL);

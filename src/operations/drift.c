@@ -2,7 +2,6 @@
 #include "operations/drift.h"
 
 #include "core/text.h"
-#include "model/domain.h"
 
 /** ramet_drift_remember: adds the fingerprint of @image, a layer under the clone's disk @target, to @metadata */
 void
@@ -95,42 +94,16 @@ ramet_drift_find (RametConnection *connection, const RametMetadata *metadata, GE
   return g_steal_pointer (&changes);
 }
 
-static gboolean
-remember_disk (RametConnection *connection, RametMetadata *metadata, const RametDomainDisk *disk, GError **error)
+/** ramet_drift_tell: (transfer full) (nullable): what ramet_drift_find() finds as one text, "" for nothing */
+char *
+ramet_drift_tell (RametConnection *connection, const RametMetadata *metadata, GError **error)
 {
-  g_autoptr (GPtrArray) chain = ramet_image_inspect (connection, disk->path, disk->format, error);
+  g_autoptr (GPtrArray) changes = ramet_drift_find (connection, metadata, error);
 
-  for (guint i = 1; chain && i < chain->len; i++)
-    ramet_drift_remember (metadata, disk->target, g_ptr_array_index (chain, i));
-  return chain != NULL;
-}
-
-/**
- * ramet_drift_refresh:
- * @domain: a clone
- *
- * Writes into @metadata what the files that @domain's disks stand on look like now. On failure @metadata is as before.
- */
-gboolean
-ramet_drift_refresh (RametConnection *connection, RametMetadata *metadata, RametDomain *domain, GError **error)
-{
-  g_autofree char *xml = ramet_domain_get_xml (domain, TRUE, error);
-  g_autoptr (RametDomainFacts) facts = xml ? ramet_domain_facts_new (xml, error) : NULL;
-  g_autoptr (RametMetadata) fresh = ramet_metadata_new (metadata->state);
-  GPtrArray *before = metadata->fingerprints;
-
-  if (facts == NULL)
-    return FALSE;
-  for (guint i = 0; i < facts->disks->len; i++)
-    {
-      const RametDomainDisk *disk = g_ptr_array_index (facts->disks, i);
-
-      if (ramet_domain_disk_wants_overlay (disk) && disk->path && !remember_disk (connection, fresh, disk, error))
-        return FALSE;
-    }
-  metadata->fingerprints = fresh->fingerprints;
-  fresh->fingerprints = before;
-  return TRUE;
+  if (changes == NULL)
+    return NULL;
+  g_ptr_array_add (changes, NULL);
+  return g_strjoinv ("; ", (char **) changes->pdata);
 }
 
 /** ramet_drift_check: RAMET_ERROR_REFUSED if a file that the clone @vm stands on has changed: it may see garbage */
@@ -138,15 +111,12 @@ gboolean
 ramet_drift_check (const RametVm *vm, GError **error)
 {
   const char *name = ramet_vm_get_name (vm);
-  g_autoptr (GPtrArray) changes = ramet_drift_find (ramet_domain_get_connection (vm->domain), vm->metadata, error);
-  g_autofree char *all = NULL;
+  g_autofree char *all = ramet_drift_tell (ramet_domain_get_connection (vm->domain), vm->metadata, error);
 
-  if (changes == NULL)
+  if (all == NULL)
     return FALSE;
-  if (changes->len == 0)
+  if (*all == '\0')
     return TRUE;
-  g_ptr_array_add (changes, NULL);
-  all = g_strjoinv ("; ", (char **) changes->pdata);
   ramet_error_set (error, RAMET_ERROR_REFUSED, "cannot start '%s', whose base has changed: %s", name, all);
   ramet_error_hint (error, "put the base back as it was; if it was only moved: 'ramet rebase %s'; 'ramet start --force "
                            "%s' starts it all the same, with what its disk then holds", name, name);

@@ -11,6 +11,5 @@
 void ramet_drift_remember (RametMetadata *metadata, const char *target, const RametImage *image);
 char *ramet_drift_compare (const RametFingerprint *print, const RametImage *image, gboolean moved);
 GPtrArray *ramet_drift_find (RametConnection *connection, const RametMetadata *metadata, GError **error);
-gboolean ramet_drift_refresh (RametConnection *connection, RametMetadata *metadata, RametDomain *domain,
-                              GError **error);
+char *ramet_drift_tell (RametConnection *connection, const RametMetadata *metadata, GError **error);
 gboolean ramet_drift_check (const RametVm *vm, GError **error);

@@ -163,15 +163,12 @@ plan_disks (Flatten *flatten, GError **error)
 static gboolean
 check_base (const Flatten *flatten, gboolean force, GError **error)
 {
-  g_autoptr (GPtrArray) changes = ramet_drift_find (flatten->connection, flatten->vm->metadata, error);
-  g_autofree char *all = NULL;
+  g_autofree char *all = ramet_drift_tell (flatten->connection, flatten->vm->metadata, error);
 
-  if (changes == NULL)
+  if (all == NULL)
     return FALSE;
-  if (changes->len == 0)
+  if (*all == '\0')
     return TRUE;
-  g_ptr_array_add (changes, NULL);
-  all = g_strjoinv ("; ", (char **) changes->pdata);
   if (force)
     {
       ramet_task_warn (flatten->task, "%s", all);
