@@ -13,10 +13,19 @@ esac
 case $uid$gid in
 *[!0-9]*) echo "'$uid' or '$gid' is not a number" >&2; exit 1 ;;
 esac
+# without numbers, a user that is here keeps its own, and another gets the first that is free
+if [ -z "$uid" ]; then
+  uid=1000 gid='' taken=' ' found=''
+  while IFS=: read -r name _ number group _ || [ -n "$name" ]; do
+    taken="$taken$number "
+    [ "$name" != "$user" ] || found=$number:$group
+  done </etc/passwd
+  while [ -z "$found" ] && [ "${taken#*" $uid "}" != "$taken" ]; do uid=$((uid + 1)); done
+  [ -z "$found" ] || uid=${found%:*} gid=${found#*:}
+fi
 case $user:$uid in
 root:0) ;;
 root:* | *:0) echo "the user '$user' cannot have the uid $uid" >&2; exit 1 ;;
-*:) echo "the uid of '$user' is not known" >&2; exit 1 ;;
 esac
 : "${gid:=$uid}"
 

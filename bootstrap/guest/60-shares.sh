@@ -18,6 +18,14 @@ cat >/usr/local/lib/ramet/share <<'END'
 #   share detach [TAG...]   unmount; what holds a tree is printed as PID<TAB>SERVICE<TAB>COMMAND, status 4
 #   share list              TAG<TAB>STATE<TAB>FOLDER for each: attached, detached, or lower (only the 9p mount)
 #   share upper TAG         paths that the guest changed, each ended by a NUL
+#   share release [--stop-users] [--kill-users] [--patience=SECONDS]
+#                           unmount all that is mounted, or nothing: what holds a tree is printed as by detach, status 4.
+#                           --stop-users stops services that hold one, --kill-users ends other processes. What was done
+#                           is printed: stopped<TAB>SERVICE, or killed<TAB>PID<TAB>COMMAND
+#   share restore           mount what release has unmounted, and then start what it has stopped, printed as
+#                           started<TAB>SERVICE; what fails is tried again by the next one
+#
+# SERVICE is a unit of systemd's, UID/UNIT if it is one of a user's own, the name of an init script elsewhere, or '-'.
 #
 # Status: 0 done, 1 failed, 2 wrong usage, 3 no such share, 4 held by processes.
 # /etc/ramet/shares has a line TAG<TAB>FOLDER for each share.
@@ -26,6 +34,8 @@ PATH=${PATH:-/bin}:/usr/sbin:/usr/bin:/sbin:/bin
 umask 022
 config=/etc/ramet/shares
 store=/var/lib/ramet/shares
+# what release has unmounted and stopped, or empty: it lasts as long as the guest's memory
+record=/run/ramet-released
 tab='	'
 nl='
 '
@@ -102,15 +112,17 @@ is_empty() (
 )
 
 attach_lower() {
-  has_filesystem 9p && has_filesystem overlay || modprobe -a 9pnet_virtio 9p overlay 2>/dev/null || :
-  for type in 9p overlay; do
-    has_filesystem $type || {
-      read -r _ _ kernel _ </proc/version
-      say "cannot attach '$1': the kernel $kernel has no $type; install a full one (Debian: linux-image-amd64, not the cloud kind)"
-      return 1
-    }
-  done
-  mkdir -p "$store/$1/lower" "$store/$1/work"
+  has_filesystem 9p && has_filesystem overlay || {
+    modprobe -a 9pnet_virtio 9p overlay 2>/dev/null || :
+    for type in 9p overlay; do
+      has_filesystem $type || {
+        read -r _ _ kernel _ </proc/version
+        say "cannot attach '$1': the kernel $kernel has no $type; install a full one (Debian: linux-image-amd64, not the cloud kind)"
+        return 1
+      }
+    done
+  }
+  [ -d "$store/$1/lower" ] && [ -d "$store/$1/work" ] || mkdir -p "$store/$1/lower" "$store/$1/work"
   text=$(mount -t 9p -o trans=virtio,version=9p2000.L,ro,msize=262144 "$1" "$store/$1/lower" 2>&1) || {
     set +f
     for file in /sys/bus/virtio/drivers/9pnet_virtio/virtio*/mount_tag; do
@@ -160,6 +172,53 @@ attach_one() {
   }
 }
 
+# The session that a process belongs to.
+session_of() {
+  line=
+  read -r line 2>/dev/null <"/proc/$1/stat" || return 0
+  # shellcheck disable=SC2086
+  set -- ${line##*) }
+  echo "${4-}"
+}
+
+# Where no cgroup tells the service: a process in the session of a daemon whose pid file is named like its init script.
+init_script_of() {
+  session=$(session_of "$1")
+  set +f
+  for file in /run/*.pid /run/*/*.pid; do
+    name=${file##*/} name=${name%.pid} pid=
+    [ -x "/etc/init.d/$name" ] && read -r pid 2>/dev/null <"$file" || [ -n "$pid" ] || continue
+    case $pid in
+    *[!0-9]*) ;;
+    *) [ -z "$session" ] || [ "$(session_of "$pid")" != "$session" ] || { echo "$name"; return; } ;;
+    esac
+  done
+  echo -
+}
+
+service_of() (
+  service=-
+  [ -d /run/systemd/system ] || { init_script_of "$1"; exit; }
+  while IFS=: read -r _ kind path; do
+    case $kind:$path in
+    :*.service | name=systemd:*.service | :*.service/* | name=systemd:*.service/*) ;;
+    *) continue ;;
+    esac
+    # the innermost one: a user's services lie inside user@UID.service, as does what belongs to none
+    unit=${path%.service*}.service unit=${unit##*/}
+    case $path in
+    */user@*.service/*) uid=${path#*/user@} uid=${uid%%.service/*}/ where=/run/user/$uid ;;
+    *) uid='' where=/run/ ;;
+    esac
+    # what systemd-run has made is gone once it is stopped, so it cannot be started again
+    case $unit in
+    user@*.service) ;;
+    *) [ -e "${where}systemd/transient/$unit" ] || service=$uid$unit ;;
+    esac
+  done 2>/dev/null <"/proc/$1/cgroup" || :
+  echo "$service"
+)
+
 # Who has a file open, mapped, or as its working folder beneath a folder.
 holders() (
   where=$(cd -P "$1" 2>/dev/null && pwd) || exit 0
@@ -196,16 +255,7 @@ HERE
   for pid in $pids; do
     command=
     read -r command 2>/dev/null </proc/"$pid"/comm || continue
-    service=-
-    while IFS=: read -r _ kind path; do
-      case $kind:$path in
-      :*.service | name=systemd:*.service | :*.service/* | name=systemd:*.service/*)
-        # the innermost one: a user's services lie inside user@UID.service
-        service=${path%.service*}.service service=${service##*/}
-        ;;
-      esac
-    done 2>/dev/null </proc/"$pid"/cgroup || :
-    printf '%s\t%s\t%s\n' "$pid" "$service" "$command"
+    printf '%s\t%s\t%s\n' "$pid" "$(service_of "$pid")" "$command"
   done
 )
 
@@ -225,7 +275,7 @@ detach_one() {
     }
   fi
   if is_mounted lower "$1"; then
-    text=$(umount "$store/$1/lower" 2>&1) || { say "cannot detach '$1': $text"; return 4; }
+    text=$(umount "$store/$1/lower" 2>&1) || { say "cannot detach '$1': $text"; holders "$store/$1/lower"; return 4; }
   fi
 }
 
@@ -257,7 +307,7 @@ HERE
   for tag; do
     case $done in
     *" $tag "*) ;;
-    *) say "no share is named '$tag'"; status=3 ;;
+    *) say "no share is named '$tag'"; [ $status != 0 ] || status=3 ;;
     esac
   done
   return $status
@@ -274,15 +324,237 @@ upper_one() {
   [ ! -d "$store/$1/upper" ] || { cd "$store/$1/upper" && find . ! -name . -print0; }
 }
 
+# The patience is for what may take long: it counts from the first of that.
+begin_patience() {
+  [ -n "$ends" ] || ends=$(($(date +%s) + patience))
+}
+
+# The seconds that are left of the patience.
+left() {
+  now=$(date +%s)
+  if [ "$now" -lt $((ends - 1)) ]; then echo $((ends - now)); else echo 1; fi
+}
+
+# control OWNER ARGUMENT...: systemctl of the system or, if OWNER is a number, of that user's own manager
+control() {
+  uid=$1
+  shift
+  if [ -z "$uid" ]; then
+    timeout "$(left)" systemctl "$@"
+  else
+    timeout "$(left)" setpriv --reuid "$uid" --regid "$(stat -c %g "/run/user/$uid")" --clear-groups \
+      env XDG_RUNTIME_DIR="/run/user/$uid" systemctl --user "$@"
+  fi </dev/null
+}
+
+# service VERB SERVICE
+service() {
+  case $2 in
+  */*) control "${2%%/*}" $hurry "$1" -- "${2#*/}" ;;
+  *)
+    if [ -d /run/systemd/system ]; then
+      control '' $hurry "$1" -- "$2"
+    elif command -v rc-service >/dev/null; then
+      timeout "$(left)" rc-service "$2" "$1"
+    else
+      timeout "$(left)" "/etc/init.d/$2" "$1"
+    fi
+    ;;
+  esac </dev/null 8>&-
+}
+
+# with_others SERVICE: it, behind what would start it again, before what stops together with it, as far as that is active
+with_others() {
+  [ -d /run/systemd/system ] || { echo "$1"; return; }
+  case $1 in
+  */*) owner=${1%%/*} prefix=$owner/ ;;
+  *) owner='' prefix='' ;;
+  esac
+  before='' after='' todo=${1#"$prefix"} seen=' '
+  while [ -n "$todo" ]; do
+    # shellcheck disable=SC2086
+    units=$(control "$owner" show --property=RequiredBy,BoundBy,ConsistsOf,TriggeredBy --value -- $todo) || return 1
+    todo=''
+    for unit in $units; do
+      case "$seen $unit" in
+      *" $unit "*) continue ;;
+      *.service | *.socket | *.timer | *.path) ;;
+      *) continue ;;
+      esac
+      seen="$seen$unit "
+      control "$owner" is-active --quiet -- "$unit" || continue
+      todo="$todo $unit"
+      case $unit in
+      *.service) after="$after $unit" ;;
+      *) before="$before $unit" ;;
+      esac
+    done
+  done
+  for unit in $before "${1#"$prefix"}" $after; do echo "$prefix$unit"; done
+}
+
+# Is line $1 in the record?
+is_recorded() {
+  while IFS= read -r line; do
+    [ "$line" != "$1" ] || return 0
+  done <$record
+  return 1
+}
+
+# stop_service SERVICE: written down first, so that nothing that was stopped is ever forgotten
+stop_service() {
+  # the agent that ramet speaks to cannot stop itself
+  case $1 in
+  qemu-guest-agent* | qemu-ga*) return 1 ;;
+  esac
+  all=$(with_others "$1") || return 1
+  while read -r one; do
+    is_recorded "service$tab$one" || printf 'service\t%s\n' "$one" >>$record
+  done <<HERE
+$all
+HERE
+  while read -r one; do
+    service stop "$one" >&2 || return 1
+    printf 'stopped\t%s\n' "$one"
+  done <<HERE
+$all
+HERE
+}
+
+# A shell at a terminal minds SIGHUP only; what minds neither is ended after a while.
+end_process() {
+  [ "$1" -gt 1 ] || return 1
+  kill "$1" 2>/dev/null && kill -HUP "$1" 2>/dev/null || return 0
+  for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do
+    sleep 0.2 2>/dev/null || sleep 1
+    kill -0 "$1" 2>/dev/null || return 0
+  done
+  kill -KILL "$1" 2>/dev/null || return 0
+  sleep 0.2 2>/dev/null || sleep 1
+}
+
+# end_users HOLDERS: as far as that is wanted for all of them
+end_users() {
+  begin_patience
+  while IFS=$tab read -r pid service command; do
+    case $service in
+    -) [ -n "$kill_users" ] || return 1 ;;
+    *) [ -n "$stop_users" ] || return 1 ;;
+    esac
+  done <<HERE
+$1
+HERE
+  ended=' '
+  while IFS=$tab read -r pid service command; do
+    case "$ended" in
+    *" $service "*) continue ;;
+    esac
+    if [ "$service" = - ]; then
+      end_process "$pid" || { say "cannot end process $pid ($command)"; return 1; }
+      printf 'killed\t%s\t%s\n' "$pid" "$command"
+    else
+      stop_service "$service" || { say "cannot stop $service"; return 1; }
+      ended="$ended$service "
+    fi
+  done <<HERE
+$1
+HERE
+}
+
+release_tag() {
+  ! is_mounted overlay "$1" && ! is_mounted lower "$1" || is_recorded "tag$tab$1" || printf 'tag\t%s\n' "$1" >>$record
+}
+
+# Whether a release has begun, even if it has not come to its lock: whoever wanted it may be gone since.
+releasing() (
+  set +f
+  for file in /proc/[0-9]*/cmdline; do
+    # the shell leaves out the NULs between the words
+    words=
+    read -r words 2>/dev/null <"$file" || :
+    case $words in
+    *"$0release"*) exit 0 ;;
+    esac
+  done
+  exit 1
+)
+
+# One after the other.
+lock() {
+  if command -v flock >/dev/null; then
+    exec 8>/run/ramet-share.lock
+    flock 8
+  fi
+}
+
+# All that holds a share is shown, which has to be found before anything is stopped.
+release() {
+  umask 077
+  : >>$record
+  umask 022
+  each release_tag
+  [ -s $record ] || return 0
+  for turn in 1 2 3 4; do
+    held=$(each detach_one 2>&7) && return 0
+    [ -n "$held" ] && [ $turn != 4 ] && end_users "$held" || break
+  done
+  # what took all the time to stop may take as long to start
+  hurry=--no-block
+  restore >/dev/null || :
+  [ -z "$held" ] || printf '%s\n' "$held"
+  return 4
+}
+
+# Nothing is started before all is mounted: what a service writes to an empty folder keeps the share from it for good.
+restore() {
+  [ -s $record ] || return 0
+  tags='' kept=''
+  while IFS=$tab read -r kind name; do
+    [ "$kind" != tag ] || tags="$tags $name"
+  done <$record
+  # what is no share any more keeps nobody waiting
+  # shellcheck disable=SC2086
+  [ -z "$tags" ] || each attach_one $tags || [ $? = 3 ] || return 1
+  while IFS=$tab read -r kind name; do
+    [ "$kind" = service ] || continue
+    begin_patience
+    if service start "$name" >&2; then
+      printf 'started\t%s\n' "$name"
+    else
+      say "cannot start $name"
+      kept="$kept$kind$tab$name$nl"
+    fi
+  done <$record
+  printf %s "$kept" >$record
+  [ -z "$kept" ]
+}
+
 command=${1-}
 [ $# = 0 ] || shift
+stop_users='' kill_users='' hurry='' patience=60 ends=''
+while [ "$command" = release ] && [ $# != 0 ]; do
+  case $1 in
+  --stop-users) stop_users=1 ;;
+  --kill-users) kill_users=1 ;;
+  --patience=*[!0-9]* | --patience=) break ;;
+  --patience=*) patience=${1#*=} ;;
+  *) break ;;
+  esac
+  shift
+done
 # the caller's working folder may lie in a share
 cd /
 [ -r $config ] || : >$config
 case $command:$# in
 attach:* | detach:* | list:0) each "${command}_one" "$@" ;;
 upper:1) each upper_one "$1" ;;
-*) echo 'usage: share attach [TAG...] | detach [TAG...] | list | upper TAG' >&2; exit 2 ;;
+release:0) lock; exec 7>&2; release ;;
+restore:0)
+  while releasing; do sleep 0.2 2>/dev/null || sleep 1; done
+  lock
+  restore
+  ;;
+*) echo 'usage: share attach [TAG...] | detach [TAG...] | list | upper TAG | release [OPTION...] | restore' >&2; exit 2 ;;
 esac
 END
 [ -x /usr/local/lib/ramet/share ] || chmod 755 /usr/local/lib/ramet/share

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "cli/commands.h"
 #include "cli/names.h"
-#include "operations/flatten.h"
-#include "operations/rebase.h"
+#include "operations/disks/flatten.h"
+#include "operations/disks/rebase.h"
 
 static char *opt_base;
 static gboolean opt_force;
 
 const GOptionEntry ramet_options_rebase[] = {
-  { "base", 0, 0, G_OPTION_ARG_STRING, &opt_base, "The base, if it was defined anew under another UUID", "NAME" },
+  { "base", 0, 0, G_OPTION_ARG_STRING, &opt_base, "The base, if it was defined anew under another UUID", "BASE" },
   { "force", 'f', 0, G_OPTION_ARG_NONE, &opt_force, "Although the base does not look as it did when they were cloned",
     NULL },
   G_OPTION_ENTRY_NULL,
@@ -25,7 +25,7 @@ print_result (const RametInvocation *invocation, const RametVm *vm)
 {
   const char *base = vm->metadata ? vm->metadata->base_name : NULL;
 
-  if (invocation->quiet)
+  if (invocation->quiet || invocation->json)
     return;
   ramet_talk_lock ();
   g_print ("%s stands %s%s\n", ramet_vm_get_name (vm), base ? "on " : "alone", base ? base : "");
@@ -46,7 +46,7 @@ rebase_one (RametVm *vm, RametTask *task, gpointer data, GError **error)
 gboolean
 ramet_cmd_rebase (RametInvocation *invocation, char **args, GError **error)
 {
-  return ramet_each_vm (invocation, args, rebase_one, invocation, error);
+  return ramet_each_vm (invocation, args, RAMET_NAMES_AS_WRITTEN, rebase_one, invocation, error);
 }
 
 static gboolean
@@ -63,5 +63,5 @@ flatten_one (RametVm *vm, RametTask *task, gpointer data, GError **error)
 gboolean
 ramet_cmd_flatten (RametInvocation *invocation, char **args, GError **error)
 {
-  return ramet_each_vm (invocation, args, flatten_one, invocation, error);
+  return ramet_each_vm (invocation, args, RAMET_NAMES_AS_WRITTEN, flatten_one, invocation, error);
 }

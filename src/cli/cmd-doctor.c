@@ -3,7 +3,7 @@
 #include "cli/output.h"
 #include "core/error.h"
 #include "core/text.h"
-#include "operations/doctor.h"
+#include "operations/doctor/doctor.h"
 
 #include <unistd.h>
 
@@ -80,6 +80,10 @@ count (GPtrArray *diagnoses, RametSeverity severity)
 static void
 print_all (GPtrArray *diagnoses, gboolean quiet)
 {
+  guint errors = count (diagnoses, RAMET_SEVERITY_ERROR);
+  guint warnings = count (diagnoses, RAMET_SEVERITY_WARNING);
+  guint notes = count (diagnoses, RAMET_SEVERITY_NOTE);
+
   for (guint i = 0; i < diagnoses->len; i++)
     print_diagnosis (g_ptr_array_index (diagnoses, i));
   if (quiet)
@@ -87,8 +91,8 @@ print_all (GPtrArray *diagnoses, gboolean quiet)
   if (diagnoses->len == 0)
     g_printerr ("nothing is wrong as far as can be seen\n");
   else
-    g_printerr ("%u errors, %u warnings, %u notes\n", count (diagnoses, RAMET_SEVERITY_ERROR),
-                count (diagnoses, RAMET_SEVERITY_WARNING), count (diagnoses, RAMET_SEVERITY_NOTE));
+    g_printerr ("%u error%s, %u warning%s, %u note%s\n", errors, errors == 1 ? "" : "s", warnings, warnings == 1 ? "" : "s", notes,
+                notes == 1 ? "" : "s");
 }
 
 /* Connects by itself: a libvirtd that does not answer is something to diagnose. */

@@ -1,371 +1,403 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <glib-unix.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/commands.h"
+#include "cli/entries.h"
+#include "cli/names.h"
 #include "cli/output.h"
+#include "cli/screen.h"
 #include "core/error.h"
+#include "core/task.h"
 #include "core/text.h"
-#include "operations/inventory.h"
-#include "operations/lifecycle.h"
-#include "operations/versions.h"
+#include "host/libvirt/events.h"
+#include "operations/base/versions.h"
+#include "operations/vm/lifecycle.h"
+
+#define LOOK_US (2 * G_TIME_SPAN_SECOND) /* for what libvirt has no events of: addresses, disks */
+#define SETTLE_MS 100                    /* what happens together is shown together */
+#define REVIVE_PATIENCE_S 10
 
 static gboolean opt_all;
+static gboolean opt_all_projects;
+static gboolean opt_watch;
 static char *opt_project;
 
 const GOptionEntry ramet_options_list[] = {
   { "all", 'a', 0, G_OPTION_ARG_NONE, &opt_all, "Bases, and VMs that ramet did not make, too", NULL },
-  { "project", 0, 0, G_OPTION_ARG_STRING, &opt_project, "Only those of a project", "NAME" },
+  { "project", 0, 0, G_OPTION_ARG_STRING, &opt_project, "Only those of a project", "PROJECT" },
+  { "all-projects", 0, 0, G_OPTION_ARG_NONE, &opt_all_projects, "Not only this folder's project", NULL },
+  { "watch", 'w', 0, G_OPTION_ARG_NONE, &opt_watch, "Go on showing them as they change, until 'q' or Ctrl-C", NULL },
   G_OPTION_ENTRY_NULL,
 };
 
-/** state_words: (transfer full): how it runs, and what else people should know first */
-static char *
-state_words (const RametVm *vm)
+/* What is to be shown. */
+typedef struct
 {
-  RametState state = ramet_vm_get_state (vm);
-  const char *run = ramet_run_name (vm->run);
-
-  if (state == RAMET_STATE_READY || state == RAMET_STATE_FOREIGN)
-    return g_strdup (run);
-  if (state == RAMET_STATE_BASE && vm->run == RAMET_RUN_OFF)
-    return g_strdup ("base");
-  return g_strdup_printf ("%s (%s)", run, ramet_state_name (state));
-}
-
-static const char *
-base_of (const RametVm *vm)
-{
-  return vm->metadata ? vm->metadata->base_name : NULL;
-}
+  const RametProject *file; /* this folder's project, or NULL */
+  GPtrArray *entries;       /* (element-type RametEntry): all that were found */
+  GPtrArray *picked;        /* (element-type RametEntry) (unowned): those to show, in order */
+  GString *notes;           /* lines for people, beside it */
+} Listed;
 
 static void
-add_shares (JsonBuilder *builder, const RametMetadata *metadata)
+listed_free (Listed *listed)
 {
-  json_builder_set_member_name (builder, "shares");
-  json_builder_begin_array (builder);
-  for (guint i = 0; metadata && i < metadata->shares->len; i++)
-    {
-      const RametShare *share = g_ptr_array_index (metadata->shares, i);
-
-      json_builder_begin_object (builder);
-      ramet_json_add_string (builder, "source", share->source);
-      ramet_json_add_string (builder, "target", share->target);
-      ramet_json_add_string (builder, "tag", share->tag);
-      json_builder_end_object (builder);
-    }
-  json_builder_end_array (builder);
+  g_clear_pointer (&listed->picked, g_ptr_array_unref);
+  g_clear_pointer (&listed->entries, g_ptr_array_unref);
+  g_string_free (listed->notes, TRUE);
+  g_free (listed);
 }
 
-static void
-add_strings (JsonBuilder *builder, const char *name, GPtrArray *strings)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (Listed, listed_free)
+
+/* What a narrow terminal has no room for is told by 'ramet info' and 'ramet tree', too. */
+static RametTable *
+table_of (GPtrArray *entries)
 {
-  json_builder_set_member_name (builder, name);
-  json_builder_begin_array (builder);
-  for (guint i = 0; i < strings->len; i++)
-    json_builder_add_string_value (builder, g_ptr_array_index (strings, i));
-  json_builder_end_array (builder);
-}
-
-/* Whether no other of the bases in @entries is a newer version of the same. */
-static gboolean
-is_newest (const RametEntry *entry, GPtrArray *entries)
-{
-  const char *version_of = ramet_version_of (entry->vm);
-
-  for (guint i = 0; version_of && i < entries->len; i++)
-    {
-      const RametEntry *other = g_ptr_array_index (entries, i);
-
-      if (g_strcmp0 (ramet_version_of (other->vm), version_of) == 0 &&
-          g_strcmp0 (other->vm->metadata->created, entry->vm->metadata->created) > 0)
-        return FALSE;
-    }
-  return version_of != NULL;
-}
-
-static void
-add_entry (JsonBuilder *builder, const RametEntry *entry)
-{
-  const RametMetadata *metadata = entry->vm->metadata;
-  const char *name = ramet_vm_get_name (entry->vm);
-  g_autofree char *host = ramet_vm_host_name (name);
-
-  ramet_json_add_string (builder, "name", name);
-  ramet_json_add_string (builder, "uuid", entry->uuid);
-  ramet_json_add_string (builder, "state", ramet_state_name (ramet_vm_get_state (entry->vm)));
-  ramet_json_add_string (builder, "run", ramet_run_name (entry->vm->run));
-  ramet_json_add_string (builder, "host", ramet_vm_get_state (entry->vm) == RAMET_STATE_READY ? host : NULL);
-  ramet_json_add_string (builder, "address", entry->address);
-  ramet_json_add_string (builder, "base", base_of (entry->vm));
-  ramet_json_add_string (builder, "project", metadata ? metadata->project : NULL);
-  ramet_json_add_string (builder, "user", metadata ? metadata->user : NULL);
-  ramet_json_add_string (builder, "created", metadata ? metadata->created : NULL);
-  ramet_json_add_int (builder, "cpus", entry->vcpus);
-  ramet_json_add_int (builder, "memory_bytes", (gint64) entry->memory_kib * 1024);
-  ramet_json_add_int (builder, "disk_bytes", (gint64) entry->own_bytes);
-  ramet_json_add_bool (builder, "autostart", entry->autostart);
-  add_strings (builder, "macs", entry->macs);
-  add_shares (builder, metadata);
-}
-
-/* @bases: all of @entries are bases */
-static void
-print_entries_as_json (GPtrArray *entries, gboolean bases)
-{
-  g_autoptr (JsonBuilder) builder = json_builder_new ();
-
-  json_builder_begin_array (builder);
-  for (guint i = 0; i < entries->len; i++)
-    {
-      const RametEntry *entry = g_ptr_array_index (entries, i);
-
-      json_builder_begin_object (builder);
-      add_entry (builder, entry);
-      if (bases)
-        {
-          ramet_json_add_string (builder, "version_of", ramet_version_of (entry->vm));
-          ramet_json_add_bool (builder, "newest", is_newest (entry, entries));
-        }
-      json_builder_end_object (builder);
-    }
-  json_builder_end_array (builder);
-  ramet_print_json (builder);
-}
-
-static void
-print_entries (GPtrArray *entries)
-{
-  static const char *const headings[]
-    = { "NAME", "STATE", "ADDRESS", "CPUS", "MEMORY", "DISK", "BASE", "PROJECT", NULL };
-  g_autoptr (RametTable) table = ramet_table_new (headings);
+  static const RametColumn columns[] = {
+    { "NAME", 0, 0, FALSE },  { "STATE", 0, 7, FALSE },  { "ADDRESS", 1, 0, FALSE }, { "CPUS", 8, 0, TRUE },
+    { "MEMORY", 4, 0, TRUE }, { "DISK", 3, 0, TRUE },    { "SHARED", 5, 0, TRUE },   { "AGE", 2, 0, TRUE },
+    { "BASE", 7, 6, FALSE },  { "PROJECT", 6, 7, FALSE },
+  };
+  RametTable *table = ramet_table_new_columns (columns, G_N_ELEMENTS (columns));
 
   for (guint i = 0; i < entries->len; i++)
     {
       const RametEntry *entry = g_ptr_array_index (entries, i);
+      const RametMetadata *metadata = entry->vm->metadata;
       g_autofree char *cpus = g_strdup_printf ("%u", entry->vcpus);
       g_autofree char *memory = ramet_text_size (entry->memory_kib * 1024);
       g_autofree char *disk = ramet_text_size (entry->own_bytes);
-      g_autofree char *state = state_words (entry->vm);
+      g_autofree char *shared = ramet_text_size (entry->shared_bytes);
+      g_autofree char *age = ramet_created_age (metadata ? metadata->created : NULL);
+      g_autofree char *state = ramet_entry_state_words (entry);
 
-      ramet_table_add (table, ramet_vm_get_name (entry->vm));
-      ramet_table_add (table, state);
+      ramet_table_add_coloured (table, ramet_vm_get_name (entry->vm), RAMET_COLOUR_BOLD);
+      ramet_table_add_coloured (table, state, ramet_entry_state_colour (entry));
       ramet_table_add (table, entry->address);
       ramet_table_add (table, cpus);
       ramet_table_add (table, memory);
-      ramet_table_add (table, entry->vm->metadata ? disk : NULL);
-      ramet_table_add (table, base_of (entry->vm));
-      ramet_table_add (table, entry->vm->metadata ? entry->vm->metadata->project : NULL);
+      ramet_table_add (table, metadata || entry->own_bytes ? disk : NULL);
+      ramet_table_add (table, entry->shared_bytes ? shared : NULL);
+      ramet_table_add (table, age);
+      ramet_table_add (table, ramet_entry_base (entry));
+      ramet_table_add (table, metadata ? metadata->project : NULL);
     }
-  ramet_table_print (table);
+  return table;
+}
+
+/* (transfer container) (element-type RametEntry): those of the project, in its order; others are counted */
+static GPtrArray *
+pick_project (GPtrArray *entries, GPtrArray *names, guint *ret_n_others)
+{
+  GPtrArray *picked = g_ptr_array_new ();
+
+  for (guint i = 0; i < names->len; i++)
+    for (guint j = 0; j < entries->len; j++)
+      {
+        RametEntry *entry = g_ptr_array_index (entries, j);
+
+        if (g_str_equal (ramet_vm_get_name (entry->vm), g_ptr_array_index (names, i)))
+          g_ptr_array_add (picked, entry);
+      }
+  *ret_n_others = entries->len - picked->len;
+  return picked;
+}
+
+/* What the project's file wants and is not there: told beside the list, of which it is no part. */
+static void
+note_missing (GString *notes, const RametProject *file, GPtrArray *entries)
+{
+  for (guint i = 0; i < file->vms->len; i++)
+    {
+      const RametProjectVm *wanted = g_ptr_array_index (file->vms, i);
+      gboolean found = FALSE;
+
+      for (guint j = 0; j < entries->len && !found; j++)
+        found = g_str_equal (ramet_vm_get_name (((RametEntry *) g_ptr_array_index (entries, j))->vm), wanted->full_name);
+      if (!found)
+        g_string_append_printf (notes, "%s is not made yet: 'ramet up %s'\n", wanted->full_name, wanted->name);
+    }
+}
+
+/* What to do first, which depends on whether there is a base. */
+static gboolean
+note_none (RametConnection *connection, GString *notes, GError **error)
+{
+  g_autoptr (GPtrArray) vms = ramet_vm_list (connection, error);
+  const RametVm *base = NULL;
+
+  if (vms == NULL)
+    return FALSE;
+  for (guint i = 0; i < vms->len; i++)
+    if (ramet_vm_get_state (g_ptr_array_index (vms, i)) == RAMET_STATE_BASE)
+      base = g_ptr_array_index (vms, i);
+  if (base)
+    {
+      const char *name = ramet_version_of (base) ? ramet_version_of (base) : ramet_vm_get_name (base);
+      g_autofree char *safe = ramet_text_escape (name, -1);
+
+      g_string_append_printf (notes, "no VMs yet: 'ramet clone %s NAME' makes one\n", safe);
+    }
+  else
+    g_string_append (notes, "no VMs yet: 'ramet base build' makes a base, then 'ramet clone BASE NAME' a VM\n");
+  return TRUE;
+}
+
+static gboolean
+pick (RametConnection *connection, Listed *listed, GError **error)
+{
+  const RametProject *file = listed->file;
+  g_autoptr (GPtrArray) names = NULL;
+  guint n_others = 0;
+
+  if (file == NULL)
+    {
+      listed->picked = g_ptr_array_new ();
+      g_ptr_array_extend (listed->picked, listed->entries, NULL, NULL);
+      return listed->picked->len > 0 || note_none (connection, listed->notes, error);
+    }
+  names = ramet_project_list_names (connection, file->name, file, TRUE, error);
+  if (names == NULL)
+    return FALSE;
+  listed->picked = pick_project (listed->entries, names, &n_others);
+  note_missing (listed->notes, file, listed->picked);
+  if (n_others > 0)
+    g_string_append_printf (listed->notes, "%u %s not in the project '%s': 'ramet list --all-projects' shows all\n", n_others,
+                            n_others == 1 ? "VM is" : "VMs are", file->name);
+  return TRUE;
+}
+
+/* (transfer full) */
+static Listed *
+look (RametConnection *connection, const RametProject *file, GError **error)
+{
+  g_autoptr (Listed) listed = g_new0 (Listed, 1);
+
+  listed->file = file;
+  listed->notes = g_string_new (NULL);
+  listed->entries = ramet_inventory_list (connection, opt_all, opt_project, error);
+  return listed->entries && pick (connection, listed, error) ? g_steal_pointer (&listed) : NULL;
+}
+
+static void
+print (RametInvocation *invocation, const Listed *listed)
+{
+  g_autoptr (RametTable) table = table_of (listed->picked);
+
+  if (invocation->json)
+    ramet_entries_print_json (listed->picked, FALSE);
+  else if (listed->picked->len > 0)
+    ramet_table_print (table);
+  if (!invocation->json && !invocation->quiet)
+    g_printerr ("%s", listed->notes->str);
+}
+
+/* "@PROJECT" is short for --project=PROJECT, of a project that there is. */
+static gboolean
+take_project (const char *word, GError **error)
+{
+  if (word[0] != '@' || word[1] == '\0')
+    {
+      ramet_error_set (error, RAMET_ERROR_USAGE, "'ramet list' takes only @PROJECT, not '%s'", word);
+      ramet_error_hint (error, "'ramet info NAME' shows one VM");
+      return FALSE;
+    }
+  if (opt_project || opt_all_projects)
+    {
+      ramet_error_set (error, RAMET_ERROR_USAGE, "'%s' says which project already", word);
+      ramet_error_hint (error, "leave --project and --all-projects out");
+      return FALSE;
+    }
+  opt_project = g_strdup (word + 1);
+  return TRUE;
+}
+
+/* ------------------------------------------------------------------ --watch */
+
+typedef struct
+{
+  RametInvocation *invocation;
+  const RametProject *file;
+  RametTask *task;
+  RametScreen *screen; /* or NULL: stdout is no terminal */
+  RametEvents *events;
+  char *shown;         /* without a screen: what was printed last, but for what changes all the time */
+  gboolean closed;     /* nobody reads stdout any more */
+  guint closes;        /* GSource id, or 0 */
+} Watch;
+
+static gboolean
+on_closed (int fd, GIOCondition condition, gpointer data)
+{
+  Watch *watch = data;
+
+  watch->closed = TRUE;
+  watch->closes = 0;
+  return G_SOURCE_REMOVE;
+}
+
+/* Once more after libvirtd has gone and come back. */
+static Listed *
+look_or_reconnect (Watch *watch, GError **error)
+{
+  RametConnection *connection = watch->invocation->connection;
+  g_autoptr (GError) why = NULL;
+  Listed *listed = look (connection, watch->file, &why);
+  gboolean alive = FALSE;
+
+  if (listed)
+    return listed;
+  g_clear_pointer (&watch->events, ramet_events_free);
+  /* in small steps, for whoever has seen enough meanwhile */
+  for (guint i = 0; !alive && i < 2 * REVIVE_PATIENCE_S; i++)
+    {
+      if (!ramet_task_sleep (watch->task, 500, NULL) || (watch->screen && ramet_screen_is_left (watch->screen)))
+        return NULL;
+      alive = ramet_connection_revive (connection, 0, NULL);
+    }
+  if (!alive || !(watch->events = ramet_events_new (connection, NULL)) || !(listed = look (connection, watch->file, NULL)))
+    g_propagate_error (error, g_steal_pointer (&why));
+  return listed;
+}
+
+/* What makes a new table of it for those who read it line by line: sizes and ages would all the time. */
+static char *
+tell_apart (const Listed *listed)
+{
+  GString *text = g_string_new (listed->notes->str);
+
+  for (guint i = 0; i < listed->picked->len; i++)
+    {
+      const RametEntry *entry = g_ptr_array_index (listed->picked, i);
+      g_autofree char *state = ramet_entry_state_words (entry);
+
+      g_string_append_printf (text, "%s %s %s %s %u %" G_GUINT64_FORMAT "\n", ramet_vm_get_name (entry->vm), entry->uuid, state,
+                              entry->address ? entry->address : "", entry->vcpus, entry->memory_kib);
+    }
+  return g_string_free (text, FALSE);
+}
+
+static void
+show_in_lines (Watch *watch, const Listed *listed)
+{
+  g_autofree char *now = tell_apart (listed);
+
+  if (g_strcmp0 (now, watch->shown) == 0)
+    return;
+  if (watch->shown && !watch->invocation->json)
+    g_print ("\n");
+  g_free (watch->shown);
+  watch->shown = g_steal_pointer (&now);
+  print (watch->invocation, listed);
+  if (fflush (stdout) != 0 || ferror (stdout))
+    watch->closed = TRUE;
+}
+
+static void
+show_on_screen (Watch *watch, const Listed *listed)
+{
+  g_autoptr (RametTable) table = table_of (listed->picked);
+  g_autoptr (GDateTime) now = g_date_time_new_now_local ();
+  g_autofree char *time = g_date_time_format (now, "%H:%M:%S");
+  g_autofree char *text = ramet_table_render (table, ramet_screen_columns (), ramet_talk_colour (STDOUT_FILENO));
+  g_autofree char *all = g_strconcat (listed->picked->len > 0 ? text : "", watch->invocation->quiet ? "" : listed->notes->str, NULL);
+  g_autofree char *last = g_strdup_printf ("%s  %u %s  q ends", time, listed->picked->len, listed->picked->len == 1 ? "VM" : "VMs");
+
+  ramet_screen_draw (watch->screen, all, last);
+}
+
+/* Until something happens, or it is time to look again; %FALSE: it is over. */
+static gboolean
+wait_for_change (Watch *watch)
+{
+  gint64 until_us = g_get_monotonic_time () + LOOK_US;
+  g_autoptr (GError) why = NULL;
+
+  while (ramet_task_iterate (watch->task, until_us, "a change", &why))
+    {
+      if (watch->closed || (watch->screen && ramet_screen_is_left (watch->screen)))
+        return FALSE;
+      if (watch->screen && ramet_screen_take_resized (watch->screen))
+        return TRUE;
+      if (ramet_events_take (watch->events))
+        until_us = MIN (until_us, g_get_monotonic_time () + SETTLE_MS * G_TIME_SPAN_MILLISECOND);
+    }
+  return !g_error_matches (why, RAMET_ERROR, RAMET_ERROR_CANCELLED);
+}
+
+static gboolean
+watch_all (Watch *watch, GError **error)
+{
+  do
+    {
+      g_autoptr (Listed) listed = look_or_reconnect (watch, error);
+
+      if (listed == NULL)
+        return FALSE;
+      if (watch->screen)
+        show_on_screen (watch, listed);
+      else
+        show_in_lines (watch, listed);
+    }
+  while (wait_for_change (watch));
+  return TRUE;
+}
+
+/* Ctrl-C is how it ends, as it does 'ramet sync --watch': no failure. */
+static gboolean
+watch (RametInvocation *invocation, const RametProject *file, GError **error)
+{
+  g_autoptr (RametTask) task = ramet_task_new ("list", invocation->cancellable);
+  Watch watch = { .invocation = invocation, .file = file, .task = task };
+  gboolean done;
+
+  watch.events = ramet_events_new (invocation->connection, error);
+  if (watch.events == NULL)
+    return FALSE;
+  /* what -v says would stand in the middle of a screen */
+  watch.screen = invocation->json || ramet_talk_is_verbose () ? NULL : ramet_screen_new ();
+  watch.closes = g_unix_fd_add (STDOUT_FILENO, G_IO_ERR, on_closed, &watch);
+  done = watch_all (&watch, error);
+  g_clear_handle_id (&watch.closes, g_source_remove);
+  g_clear_pointer (&watch.screen, ramet_screen_free);
+  g_clear_pointer (&watch.events, ramet_events_free);
+  g_free (watch.shown);
+  return done;
 }
 
 gboolean
 ramet_cmd_list (RametInvocation *invocation, char **args, GError **error)
 {
-  g_autoptr (GPtrArray) entries = ramet_inventory_list (invocation->connection, opt_all, opt_project, error);
+  g_autoptr (RametProject) file = NULL;
+  g_autoptr (Listed) listed = NULL;
 
-  if (entries == NULL)
+  if (args[0] && !take_project (args[0], error))
     return FALSE;
-  if (invocation->json)
-    print_entries_as_json (entries, FALSE);
-  else if (entries->len > 0)
-    print_entries (entries);
-  else if (!invocation->quiet)
-    g_printerr ("no VMs yet: 'ramet clone BASE NAME' makes one\n");
-  return TRUE;
-}
-
-static void
-print_pair (const char *name, const char *value)
-{
-  g_autofree char *safe = value ? ramet_text_escape (value, -1) : NULL;
-
-  if (safe)
-    g_print ("%-10s %s\n", name, safe);
-}
-
-static void
-print_info (const RametEntry *entry)
-{
-  const RametMetadata *metadata = entry->vm->metadata;
-  g_autofree char *host = ramet_vm_host_name (ramet_vm_get_name (entry->vm));
-  g_autofree char *cpus = g_strdup_printf ("%u", entry->vcpus);
-  g_autofree char *memory = ramet_text_size (entry->memory_kib * 1024);
-  g_autofree char *disk = ramet_text_size (entry->own_bytes);
-
-  print_pair ("name", ramet_vm_get_name (entry->vm));
-  print_pair ("state", ramet_state_name (ramet_vm_get_state (entry->vm)));
-  print_pair ("runs", ramet_run_name (entry->vm->run));
-  print_pair ("host", ramet_vm_get_state (entry->vm) == RAMET_STATE_READY ? host : NULL);
-  print_pair ("address", entry->address);
-  print_pair ("uuid", entry->uuid);
-  for (guint i = 0; i < entry->macs->len; i++)
-    print_pair ("mac", g_ptr_array_index (entry->macs, i));
-  print_pair ("cpus", cpus);
-  print_pair ("memory", memory);
-  print_pair ("autostart", entry->autostart ? "yes" : "no");
-  if (metadata == NULL)
-    return;
-  print_pair ("base", metadata->base_name);
-  print_pair ("project", metadata->project);
-  print_pair ("user", metadata->user);
-  print_pair ("created", metadata->created);
-  print_pair ("disk", disk);
-  for (guint i = 0; i < metadata->volumes->len; i++)
-    print_pair ("file", ((RametVolumeRef *) g_ptr_array_index (metadata->volumes, i))->path);
-  for (guint i = 0; i < metadata->shares->len; i++)
+  if (!opt_all && !opt_all_projects && !opt_project)
     {
-      const RametShare *share = g_ptr_array_index (metadata->shares, i);
-      g_autofree char *text = g_strdup_printf ("%s at %s", share->source, share->target);
+      g_autoptr (GError) why = NULL;
 
-      print_pair ("share", text);
+      file = ramet_project_load_here (&why);
+      if (why)
+        {
+          g_propagate_error (error, g_steal_pointer (&why));
+          return FALSE;
+        }
     }
-  for (guint i = 0; i < metadata->grants->len; i++)
-    print_pair ("grant", g_ptr_array_index (metadata->grants, i));
-}
-
-gboolean
-ramet_cmd_info (RametInvocation *invocation, char **args, GError **error)
-{
-  g_autoptr (GPtrArray) entries = g_ptr_array_new_with_free_func ((GDestroyNotify) ramet_entry_free);
-
-  for (; *args; args++)
-    {
-      RametEntry *entry = ramet_inventory_get (invocation->connection, *args, error);
-
-      if (entry == NULL)
-        return FALSE;
-      g_ptr_array_add (entries, entry);
-    }
-  if (invocation->json)
-    print_entries_as_json (entries, FALSE);
-  for (guint i = 0; i < entries->len && !invocation->json; i++)
-    {
-      if (i > 0)
-        g_print ("\n");
-      print_info (g_ptr_array_index (entries, i));
-    }
-  return TRUE;
-}
-
-static gboolean
-stands_on (const RametEntry *entry, const char *uuid)
-{
-  return entry->vm->metadata && g_strcmp0 (entry->vm->metadata->base_uuid, uuid) == 0;
-}
-
-static gboolean
-has_parent_in (const RametEntry *entry, GPtrArray *entries)
-{
-  for (guint i = 0; i < entries->len; i++)
-    if (stands_on (entry, ((RametEntry *) g_ptr_array_index (entries, i))->uuid))
-      return TRUE;
-  return FALSE;
-}
-
-/* @depth is bounded: metadata that anybody may edit could name a circle. */
-static void
-print_branch (const RametEntry *entry, GPtrArray *entries, guint depth)
-{
-  g_autofree char *disk = ramet_text_size (entry->own_bytes);
-  g_autofree char *name = ramet_text_escape (ramet_vm_get_name (entry->vm), -1);
-  g_autofree char *state = state_words (entry->vm);
-
-  g_print ("%*s%s  %s  %s\n", (int) depth * 2, "", name, state,
-           entry->vm->metadata ? disk : "-");
-  for (guint i = 0; i < entries->len && depth < 16; i++)
-    if (stands_on (g_ptr_array_index (entries, i), entry->uuid))
-      print_branch (g_ptr_array_index (entries, i), entries, depth + 1);
-}
-
-static gboolean
-is_parent (const RametEntry *entry, GPtrArray *entries)
-{
-  for (guint i = 0; i < entries->len; i++)
-    if (stands_on (g_ptr_array_index (entries, i), entry->uuid))
-      return TRUE;
-  return FALSE;
-}
-
-gboolean
-ramet_cmd_tree (RametInvocation *invocation, char **args, GError **error)
-{
-  g_autoptr (GPtrArray) entries = ramet_inventory_list (invocation->connection, TRUE, NULL, error);
-
-  if (entries == NULL)
+  listed = look (invocation->connection, file, error);
+  if (listed == NULL)
     return FALSE;
-  for (guint i = entries->len; i-- > 0;)
+  if (opt_project && listed->entries->len == 0)
     {
-      const RametEntry *entry = g_ptr_array_index (entries, i);
-
-      /* domains that have nothing to do with ramet are no part of the picture */
-      if (entry->vm->metadata == NULL && !is_parent (entry, entries))
-        g_ptr_array_remove_index (entries, i);
+      ramet_names_set_no_project (opt_project, error);
+      return FALSE;
     }
-  if (invocation->json)
-    {
-      print_entries_as_json (entries, FALSE);
-      return TRUE;
-    }
-  for (guint i = 0; i < entries->len; i++)
-    if (!has_parent_in (g_ptr_array_index (entries, i), entries))
-      print_branch (g_ptr_array_index (entries, i), entries, 0);
-  if (entries->len == 0 && !invocation->quiet)
-    g_printerr ("nothing here yet: 'ramet base build' makes a base\n");
-  return TRUE;
-}
-
-/* (transfer none) (nullable): what a base is among its versions, if there may be several */
-static const char *
-version_word (const RametEntry *entry, GPtrArray *entries)
-{
-  if (ramet_version_of (entry->vm) == NULL)
-    return NULL;
-  return is_newest (entry, entries) ? "newest" : "older";
-}
-
-gboolean
-ramet_cmd_base_list (RametInvocation *invocation, char **args, GError **error)
-{
-  static const char *const headings[] = { "BASE", "VERSION", "MADE BY", "DISK", "CREATED", "CLONES", NULL };
-  g_autoptr (GPtrArray) entries = ramet_inventory_list (invocation->connection, TRUE, NULL, error);
-  g_autoptr (RametTable) table = ramet_table_new (headings);
-
-  if (entries == NULL)
-    return FALSE;
-  for (guint i = entries->len; i-- > 0;)
-    {
-      const RametEntry *entry = g_ptr_array_index (entries, i);
-
-      if (ramet_vm_get_state (entry->vm) != RAMET_STATE_BASE && !is_parent (entry, entries))
-        g_ptr_array_remove_index (entries, i);
-    }
-  if (invocation->json)
-    {
-      print_entries_as_json (entries, TRUE);
-      return TRUE;
-    }
-  for (guint i = 0; i < entries->len; i++)
-    {
-      RametEntry *entry = g_ptr_array_index (entries, i);
-      g_autoptr (GPtrArray) clones = ramet_lifecycle_clones_of (entry->vm, error);
-      g_autofree char *disk = ramet_text_size (entry->own_bytes);
-      g_autofree char *names = NULL;
-
-      if (clones == NULL)
-        return FALSE;
-      g_ptr_array_add (clones, NULL);
-      names = g_strjoinv (" ", (char **) clones->pdata);
-      ramet_table_add (table, ramet_vm_get_name (entry->vm));
-      ramet_table_add (table, version_word (entry, entries));
-      ramet_table_add (table, entry->vm->metadata ? "ramet" : "others");
-      ramet_table_add (table, entry->vm->metadata ? disk : NULL);
-      ramet_table_add (table, entry->vm->metadata ? entry->vm->metadata->created : NULL);
-      ramet_table_add (table, names);
-    }
-  if (entries->len > 0)
-    ramet_table_print (table);
-  else if (!invocation->quiet)
-    g_printerr ("no bases yet: 'ramet base build' makes one\n");
+  if (opt_watch)
+    return watch (invocation, file, error);
+  print (invocation, listed);
   return TRUE;
 }

@@ -4,12 +4,14 @@
 #include <unistd.h>
 
 #include "cli/commands.h"
+#include "cli/names.h"
 #include "cli/output.h"
 #include "core/error.h"
 #include "core/paths.h"
 #include "core/task.h"
-#include "host/ssh.h"
-#include "operations/reach.h"
+#include "host/guest/ssh.h"
+#include "operations/vm/guest-ssh.h"
+#include "operations/vm/reach.h"
 
 #define SSH_PATIENCE_S 120
 
@@ -41,34 +43,12 @@ name_of_host (const char *host)
   return g_steal_pointer (&name);
 }
 
-/** private_key: (transfer full) (nullable): ramet's own key, if one was ever made */
-static char *
-private_key (void)
-{
-  g_autofree char *path = ramet_paths_ssh_key ();
-
-  return access (path, R_OK) == 0 ? g_steal_pointer (&path) : NULL;
-}
-
-static gboolean
-check_set_up (const RametVm *vm, GError **error)
-{
-  const char *name = ramet_vm_get_name (vm);
-
-  if (ramet_vm_get_state (vm) == RAMET_STATE_READY && vm->metadata->host_keys && vm->metadata->user)
-    return TRUE;
-  ramet_error_set (error, RAMET_ERROR_STATE, "'%s' is not set up for ssh: it is %s", name,
-                   ramet_state_name (ramet_vm_get_state (vm)));
-  ramet_error_hint (error, "'virsh console %s' reaches its root console, if it has one", name);
-  return FALSE;
-}
-
 /* The last moment that ramet has its say: what comes out of here is ssh's. */
 static gboolean
 exec_ssh (RametInvocation *invocation, RametVm *vm, char **command, GError **error)
 {
   g_autofree char *program = ramet_paths_program ();
-  g_autofree char *key = private_key ();
+  g_autofree char *key = ramet_guest_ssh_key ();
   RametSshTarget target = { .program = program, .uri = ramet_connection_get_uri (invocation->connection),
                             .name = ramet_vm_get_name (vm), .user = vm->metadata->user, .private_key = key };
   g_auto (GStrv) argv = ramet_ssh_argv (&target, command);
@@ -83,25 +63,21 @@ static gboolean
 wait_for_ssh (RametInvocation *invocation, RametVm *vm, GError **error)
 {
   g_autoptr (RametTask) task = ramet_task_new (ramet_vm_get_name (vm), invocation->cancellable);
-  g_autofree char *address = NULL;
   guint patience_s = 0;
-  gint64 deadline_us;
-  RametReachBy by;
 
-  if (!ramet_parse_timeout (opt_timeout, SSH_PATIENCE_S, &patience_s, error))
-    return FALSE;
-  deadline_us = g_get_monotonic_time () + (gint64) patience_s * G_USEC_PER_SEC;
-  return ramet_reach_find (vm, task, deadline_us, &address, &by, error) &&
-         ramet_ssh_banner (task, address, RAMET_SSH_PORT, deadline_us, error);
+  return ramet_parse_timeout (opt_timeout, SSH_PATIENCE_S, &patience_s, error) &&
+         ramet_guest_ssh_wait (vm, task, patience_s, error);
 }
 
 gboolean
 ramet_cmd_ssh (RametInvocation *invocation, char **args, GError **error)
 {
-  g_autoptr (RametVm) vm = ramet_vm_open_ours (invocation->connection, args[0], error);
-  char **command = args + 1;
+  gboolean named = args[0] && !g_str_equal (args[0], "--");
+  g_autofree char *name = named ? g_strdup (args[0]) : ramet_only_name (invocation, error);
+  g_autoptr (RametVm) vm = name ? ramet_open_named (invocation, name, error) : NULL;
+  char **command = args + (named ? 1 : 0);
 
-  if (vm == NULL || !check_set_up (vm, error))
+  if (vm == NULL || !ramet_guest_ssh_check (vm, error))
     return FALSE;
   if (*command && g_str_equal (*command, "--"))
     command++;
@@ -115,7 +91,7 @@ ramet_cmd_ssh_known_host (RametInvocation *invocation, char **args, GError **err
   g_autoptr (RametVm) vm = ramet_vm_open_ours (invocation->connection, name, error);
   g_auto (GStrv) keys = NULL;
 
-  if (vm == NULL || !check_set_up (vm, error))
+  if (vm == NULL || !ramet_guest_ssh_check (vm, error))
     return FALSE;
   keys = g_strsplit (vm->metadata->host_keys, "\n", -1);
   for (char **key = keys; *key && !opt_check; key++)
@@ -173,7 +149,7 @@ ramet_cmd_ssh_config (RametInvocation *invocation, char **args, GError **error)
   g_autoptr (GPtrArray) vms = ramet_vm_list (invocation->connection, error);
   g_autoptr (GPtrArray) exceptions = vms ? find_exceptions (vms) : NULL;
   g_autofree char *program = ramet_paths_program ();
-  g_autofree char *key = private_key ();
+  g_autofree char *key = ramet_guest_ssh_key ();
   g_autofree char *text = NULL;
 
   if (vms == NULL ||
@@ -197,6 +173,8 @@ ramet_cmd_console (RametInvocation *invocation, char **args, GError **error)
     {
       ramet_error_set (error, RAMET_ERROR_STATE, "cannot open the console of '%s': it is %s", args[0],
                        ramet_run_name (vm->run));
+      if (!ramet_vm_is_parent (vm))
+        ramet_error_hint (error, "'ramet %s %s'", vm->run == RAMET_RUN_PAUSED ? "resume" : "start", args[0]);
       return FALSE;
     }
   execlp ("virsh", "virsh", "-c", uri, "console", args[0], "--safe", NULL);

@@ -10,7 +10,16 @@
 #include "core/task.h"
 #include "core/text.h"
 
-/* Messages hold names from guests, files and XML. A hint may have several lines of ours. */
+/* Messages hold names from guests, files and XML. */
+static void
+print_line (const char *prefix, const char *text)
+{
+  g_autofree char *safe = ramet_text_escape (text, -1);
+
+  fprintf (stderr, "%s%s\n", prefix, safe);
+}
+
+/* A hint may have several lines of ours. */
 static void
 print_lines (const char *prefix, const char *text)
 {
@@ -35,7 +44,13 @@ ramet_print_error (const GError *error)
     {
       const char *hint = ramet_error_get_hint (error);
 
-      print_lines (colour ? "\033[31mramet:\033[0m " : "ramet: ", error->message);
+      if (ramet_talk_send ("error", error->message))
+        {
+          if (hint)
+            ramet_talk_send ("hint", hint);
+          continue;
+        }
+      print_line (colour ? "\033[31mramet:\033[0m " : "ramet: ", error->message);
       if (hint)
         print_lines (colour ? "\033[36mhint:\033[0m " : "hint: ", hint);
     }
@@ -45,8 +60,10 @@ ramet_print_error (const GError *error)
 void
 ramet_print_warning (const char *text)
 {
+  if (ramet_talk_send ("warning", text))
+    return;
   ramet_talk_lock ();
-  print_lines ("ramet: warning: ", text);
+  print_line ("ramet: warning: ", text);
   ramet_talk_unlock ();
 }
 
@@ -77,6 +94,21 @@ ramet_json_add_string (JsonBuilder *builder, const char *name, const char *value
     json_builder_add_null_value (builder);
 }
 
+/** ramet_json_add_strings: @strings: (nullable) (element-type utf8): made valid UTF-8; %NULL is an empty array, too */
+void
+ramet_json_add_strings (JsonBuilder *builder, const char *name, GPtrArray *strings)
+{
+  json_builder_set_member_name (builder, name);
+  json_builder_begin_array (builder);
+  for (guint i = 0; strings && i < strings->len; i++)
+    {
+      g_autofree char *valid = g_utf8_make_valid (g_ptr_array_index (strings, i), -1);
+
+      json_builder_add_string_value (builder, valid);
+    }
+  json_builder_end_array (builder);
+}
+
 void
 ramet_json_add_int (JsonBuilder *builder, const char *name, gint64 value)
 {
@@ -89,63 +121,6 @@ ramet_json_add_bool (JsonBuilder *builder, const char *name, gboolean value)
 {
   json_builder_set_member_name (builder, name);
   json_builder_add_boolean_value (builder, value);
-}
-
-struct _RametTable
-{
-  guint n_columns;
-  GPtrArray *cells; /* (element-type utf8): row by row, the headings first */
-};
-
-/** ramet_table_new: @headings is %NULL-terminated */
-RametTable *
-ramet_table_new (const char *const *headings)
-{
-  RametTable *table = g_new0 (RametTable, 1);
-
-  table->n_columns = g_strv_length ((char **) headings);
-  table->cells = g_ptr_array_new_with_free_func (g_free);
-  for (; *headings; headings++)
-    ramet_table_add (table, *headings);
-  return table;
-}
-
-void
-ramet_table_free (RametTable *table)
-{
-  g_ptr_array_unref (table->cells);
-  g_free (table);
-}
-
-/** ramet_table_add: the next cell of the row; %NULL or "" shows as "-" */
-void
-ramet_table_add (RametTable *table, const char *cell)
-{
-  g_ptr_array_add (table->cells, cell && *cell ? ramet_text_escape (cell, -1) : g_strdup ("-"));
-}
-
-static guint
-column_width (RametTable *table, guint column)
-{
-  guint width = 0;
-
-  for (guint i = column; i < table->cells->len; i += table->n_columns)
-    width = MAX (width, ramet_text_columns (g_ptr_array_index (table->cells, i)));
-  return width;
-}
-
-void
-ramet_table_print (RametTable *table)
-{
-  for (guint i = 0; i < table->cells->len; i++)
-    {
-      const char *cell = g_ptr_array_index (table->cells, i);
-      guint column = i % table->n_columns;
-      gboolean last = column + 1 == table->n_columns;
-      guint padding = last ? 0 : column_width (table, column) - ramet_text_columns (cell) + 2;
-
-      g_print ("%s%*s%s", cell, (int) padding, "", last ? "\n" : "");
-    }
 }
 
 /** ramet_ask: a yes-or-no question on the terminal; anything but yes is no */

@@ -105,6 +105,16 @@ ramet_error_exit_status (const GError *error)
   return exit_statuses[RAMET_ERROR_FAILED];
 }
 
+/** ramet_error_code_of_status: what a ramet meant that ended with @status, which is not 0 */
+RametErrorCode
+ramet_error_code_of_status (int status)
+{
+  for (gsize i = 0; i < G_N_ELEMENTS (exit_statuses); i++)
+    if (exit_statuses[i] == status)
+      return (RametErrorCode) i;
+  return RAMET_ERROR_FAILED;
+}
+
 /** ramet_findings_new: free with g_ptr_array_unref() */
 RametFindings *
 ramet_findings_new (void)
@@ -155,4 +165,54 @@ const GError *
 ramet_error_get_next (const GError *error)
 {
   return error->domain == RAMET_ERROR ? ramet_error_get_private (error)->next : NULL;
+}
+
+static void
+free_error (gpointer error)
+{
+  if (error)
+    g_error_free (error);
+}
+
+/** ramet_errors_new: @n times none; free with g_ptr_array_unref() */
+RametErrors *
+ramet_errors_new (guint n)
+{
+  RametErrors *errors = g_ptr_array_new_with_free_func (free_error);
+
+  g_ptr_array_set_size (errors, (gint) n);
+  return errors;
+}
+
+/** ramet_errors_set: takes @error, which may be %NULL */
+void
+ramet_errors_set (RametErrors *errors, guint index, GError *error)
+{
+  free_error (g_ptr_array_index (errors, index));
+  g_ptr_array_index (errors, index) = error;
+}
+
+/**
+ * ramet_errors_raise:
+ *
+ * Sets @error to all of @errors as ramet_findings_raise() does; after Ctrl-C only to that.
+ *
+ * Returns: %TRUE if there is none
+ */
+gboolean
+ramet_errors_raise (RametErrors *errors, GError **error)
+{
+  g_autoptr (GPtrArray) findings = ramet_findings_new ();
+
+  for (guint i = 0; i < errors->len; i++)
+    {
+      const GError *one = g_ptr_array_index (errors, i);
+
+      if (one && g_error_matches (one, RAMET_ERROR, RAMET_ERROR_CANCELLED))
+        g_ptr_array_set_size (findings, 0);
+      ramet_findings_take (findings, one ? g_error_copy (one) : NULL);
+      if (one && g_error_matches (one, RAMET_ERROR, RAMET_ERROR_CANCELLED))
+        break;
+    }
+  return ramet_findings_raise (findings, error);
 }

@@ -25,6 +25,7 @@ void ramet_error_set (GError **error, RametErrorCode code, const char *format, .
 void ramet_error_hint (GError **error, const char *format, ...) G_GNUC_PRINTF (2, 3);
 const char *ramet_error_get_hint (const GError *error);
 int ramet_error_exit_status (const GError *error);
+RametErrorCode ramet_error_code_of_status (int status);
 
 /* Several errors found in one pass, told all at once. */
 typedef GPtrArray RametFindings;
@@ -33,3 +34,10 @@ RametFindings *ramet_findings_new (void);
 void ramet_findings_take (RametFindings *findings, GError *error);
 gboolean ramet_findings_raise (RametFindings *findings, GError **error);
 const GError *ramet_error_get_next (const GError *error);
+
+/* One for each of several things done side by side, in their order; NULL where it went well. */
+typedef GPtrArray RametErrors;
+
+RametErrors *ramet_errors_new (guint n);
+void ramet_errors_set (RametErrors *errors, guint index, GError *error);
+gboolean ramet_errors_raise (RametErrors *errors, GError **error);

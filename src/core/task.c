@@ -24,8 +24,10 @@ static struct
   guint painted;      /* live lines standing on the screen */
   guint tick;         /* frame of the spinner */
   guint timer;        /* GSource id, or 0 */
+  GThread *thread;    /* whose all this is */
+  int parent;         /* where another ramet listens instead of a person, or -1 */
   GPtrArray *tasks;   /* (element-type RametTask), unowned, in order of creation */
-} talk;
+} talk = { .parent = -1 };
 
 struct _RametTask
 {
@@ -38,16 +40,61 @@ struct _RametTask
   FILE *log;
 };
 
+/* A ramet that others were started by tells them by a file descriptor where it listens; programs that these run in turn
+ * are not to have it. */
+static void
+find_parent (void)
+{
+  const char *text = g_getenv (RAMET_TALK_VARIABLE);
+  guint64 fd = 0;
+
+  if (text && g_ascii_string_to_unsigned (text, 10, 3, 1023, &fd, NULL) && fcntl ((int) fd, F_SETFD, FD_CLOEXEC) == 0)
+    talk.parent = (int) fd;
+  g_unsetenv (RAMET_TALK_VARIABLE);
+}
+
 /** ramet_talk_init: once, before the first task */
 void
 ramet_talk_init (RametTalkLevel level)
 {
   const char *term = g_getenv ("TERM");
 
+  find_parent ();
   talk.level = level;
-  talk.live = level >= RAMET_TALK_NORMAL && isatty (STDERR_FILENO) && term && !g_str_equal (term, "dumb");
+  talk.thread = g_thread_self ();
+  talk.live = talk.parent < 0 && level >= RAMET_TALK_NORMAL && isatty (STDERR_FILENO) && term && !g_str_equal (term, "dumb");
   if (talk.tasks == NULL)
     talk.tasks = g_ptr_array_new ();
+}
+
+/**
+ * ramet_talk_send:
+ * @kind: "step", "status", "note", "warning", "error" or "hint"
+ *
+ * A line "KIND TEXT" to the ramet that listens, with the text escaped as in C.
+ *
+ * Returns: %FALSE if none does: then a person is to be told
+ */
+gboolean
+ramet_talk_send (const char *kind, const char *text)
+{
+  g_autofree char *escaped = NULL;
+  g_autofree char *line = NULL;
+  const char *at;
+
+  if (talk.parent < 0)
+    return FALSE;
+  escaped = g_strescape (text, NULL);
+  line = g_strdup_printf ("%s %s\n", kind, escaped);
+  for (at = line; *at;)
+    {
+      gssize written = write (talk.parent, at, strlen (at));
+
+      if (written < 0 && errno != EINTR)
+        break; /* nobody listens any more; this process was told to end, too */
+      at += MAX (written, 0);
+    }
+  return TRUE;
 }
 
 /** ramet_talk_colour: whether colours are wanted on @fd (see https://no-color.org) */
@@ -60,29 +107,33 @@ ramet_talk_colour (int fd)
   return (!no_colour || !*no_colour) && isatty (fd) && term && !g_str_equal (term, "dumb");
 }
 
-static guint
-terminal_columns (void)
+/** ramet_terminal_columns: how wide the terminal at @fd is; 80 if it does not say */
+guint
+ramet_terminal_columns (int fd)
 {
   struct winsize size;
 
-  return ioctl (STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+  return ioctl (fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
 }
 
 static void
 erase (void)
 {
   for (; talk.painted > 0; talk.painted--)
-    fputs ("\033[A\033[2K", stderr);
-  fputs ("\r", stderr);
+    fputs ("\033[A", stderr);
+  fputs ("\r\033[J", stderr); /* with the "^C" that the terminal itself wrote below */
 }
 
 static char *
 live_line (RametTask *task, guint columns)
 {
-  static const char *const spinner[] = { "⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏" };
+  static const char *const dots[] = { "⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏" };
+  static const char *const ascii[] = { "-", "\\", "|", "/" };
+  gboolean utf8 = g_get_charset (NULL);
+  const char *spinner = utf8 ? dots[talk.tick % G_N_ELEMENTS (dots)] : ascii[talk.tick % G_N_ELEMENTS (ascii)];
   gint64 seconds = (g_get_monotonic_time () - task->step_since_us) / G_USEC_PER_SEC;
   g_autofree char *text = g_strdup_printf ("%s %s: %s %" G_GINT64_FORMAT " s%s%s",
-                                           spinner[talk.tick % G_N_ELEMENTS (spinner)], task->subject, task->step,
+                                           spinner, task->subject, task->step,
                                            seconds, task->status ? "  " : "", task->status ? task->status : "");
 
   return ramet_text_clip (text, columns - 1);
@@ -91,7 +142,7 @@ live_line (RametTask *task, guint columns)
 static void
 paint (void)
 {
-  guint columns = terminal_columns ();
+  guint columns = ramet_terminal_columns (STDERR_FILENO);
 
   if (!talk.live || talk.locked)
     return;
@@ -152,6 +203,39 @@ say (const char *format, ...)
   fputc ('\n', stderr);
   fflush (stderr);
   talk.locked = locked;
+}
+
+/** ramet_talk_is_verbose: whether ramet_talk_trace() says anything */
+gboolean
+ramet_talk_is_verbose (void)
+{
+  return talk.level >= RAMET_TALK_VERBOSE;
+}
+
+static void
+tell_trace (gpointer text)
+{
+  if (!ramet_talk_send ("note", text))
+    say ("%s", (const char *) text);
+  g_free (text);
+}
+
+/** ramet_talk_trace: a line for the very curious (`-v`), of no task; from any thread: then it is said a little later */
+void
+ramet_talk_trace (const char *format, ...)
+{
+  g_autofree char *said = NULL;
+  char *text;
+  va_list args;
+
+  va_start (args, format);
+  said = g_strdup_vprintf (format, args);
+  va_end (args);
+  text = g_strconcat ("libvirt: ", said, NULL);
+  if (talk.thread == g_thread_self ())
+    tell_trace (text);
+  else
+    g_idle_add_once (tell_trace, text);
 }
 
 /**
@@ -216,7 +300,7 @@ ramet_task_step (RametTask *task, const char *format, ...)
   g_clear_pointer (&task->status, g_free);
   task->step_since_us = g_get_monotonic_time ();
   ramet_task_log (task, "== %s", task->step);
-  if (talk.level < RAMET_TALK_NORMAL)
+  if (ramet_talk_send ("step", task->step) || talk.level < RAMET_TALK_NORMAL)
     return;
   if (!talk.live)
     say ("%s: %s", task->subject, task->step);
@@ -239,6 +323,7 @@ ramet_task_status (RametTask *task, const char *status)
 {
   g_free (task->status);
   task->status = status ? ramet_text_escape (status, -1) : NULL;
+  ramet_talk_send ("status", task->status ? task->status : "");
 }
 
 /** ramet_task_note: a line for the curious (`-v`), in the log always */
@@ -252,7 +337,7 @@ ramet_task_note (RametTask *task, const char *format, ...)
   text = g_strdup_vprintf (format, args);
   va_end (args);
   ramet_task_log (task, "%s", text);
-  if (talk.level >= RAMET_TALK_VERBOSE)
+  if (!ramet_talk_send ("note", text) && talk.level >= RAMET_TALK_VERBOSE)
     say ("%s: %s", task->subject, text);
 }
 
@@ -267,7 +352,7 @@ ramet_task_warn (RametTask *task, const char *format, ...)
   text = g_strdup_vprintf (format, args);
   va_end (args);
   ramet_task_log (task, "warning: %s", text);
-  if (talk.level >= RAMET_TALK_NORMAL)
+  if (!ramet_talk_send ("warning", text) && talk.level >= RAMET_TALK_NORMAL)
     say ("ramet: warning: %s: %s", task->subject, text);
 }
 

@@ -13,10 +13,16 @@ typedef enum
   RAMET_TALK_VERBOSE = 1, /* notes for the curious too */
 } RametTalkLevel;
 
+#define RAMET_TALK_VARIABLE "RAMET_TALK_FD" /* in the environment: where another ramet listens */
+
 void ramet_talk_init (RametTalkLevel level);
+gboolean ramet_talk_is_verbose (void);
+void ramet_talk_trace (const char *format, ...) G_GNUC_PRINTF (1, 2);
+gboolean ramet_talk_send (const char *kind, const char *text);
 void ramet_talk_lock (void);
 void ramet_talk_unlock (void);
 gboolean ramet_talk_colour (int fd);
+guint ramet_terminal_columns (int fd);
 
 RametTask *ramet_task_new (const char *subject, GCancellable *cancellable);
 void ramet_task_free (RametTask *task);

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#define MAX_TYPED_BYTES 64
+
 /* Controls (C0, DEL, C1), and the marks that reorder or hide what follows them on a terminal. */
 static gboolean
 is_unsafe (gunichar c)
@@ -131,6 +133,41 @@ ramet_text_clip (const char *text, guint columns)
   return g_strdup_printf ("%.*s…", (int) (p - text), text);
 }
 
+/**
+ * ramet_text_wrap:
+ * @text: valid UTF-8 without control characters
+ * @columns: the room there is in each line, @indent not counted; a word that is wider gets a line of its own
+ * @indent: what each line but the first begins with
+ *
+ * Returns: (transfer full): @text with line ends in place of some of its blanks
+ */
+char *
+ramet_text_wrap (const char *text, guint columns, const char *indent)
+{
+  g_auto (GStrv) words = g_strsplit (text, " ", -1);
+  GString *out = g_string_new (NULL);
+  guint used = 0;
+
+  for (char **word = words; *word; word++)
+    {
+      guint width = ramet_text_columns (*word);
+
+      if (word != words && used + 1 + width > columns)
+        {
+          g_string_append_printf (out, "\n%s", indent);
+          used = 0;
+        }
+      else if (word != words)
+        {
+          g_string_append_c (out, ' ');
+          used++;
+        }
+      g_string_append (out, *word);
+      used += width;
+    }
+  return g_string_free (out, FALSE);
+}
+
 /** ramet_text_size: @bytes for people, in IEC units: "1.5 GiB" */
 char *
 ramet_text_size (guint64 bytes)
@@ -139,4 +176,72 @@ ramet_text_size (guint64 bytes)
   g_auto (GStrv) parts = g_strsplit (text, "\302\240", -1); /* GLib puts a no-break space there */
 
   return g_strjoinv (" ", parts);
+}
+
+/** ramet_text_age: (transfer full): @seconds for people, in the largest unit of which there are at least two: "90 s", "36 h" */
+char *
+ramet_text_age (gint64 seconds)
+{
+  static const struct
+  {
+    gint64 seconds;
+    const char *unit;
+  } units[] = { { 365 * 86400, "y" }, { 30 * 86400, "mo" }, { 7 * 86400, "w" }, { 86400, "d" }, { 3600, "h" }, { 60, "min" } };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (units); i++)
+    if (seconds >= 2 * units[i].seconds)
+      return g_strdup_printf ("%" G_GINT64_FORMAT " %s", seconds / units[i].seconds, units[i].unit);
+  return g_strdup_printf ("%" G_GINT64_FORMAT " s", MAX (seconds, 0));
+}
+
+/* How many letters must be put in, left out, exchanged or swapped with the next to make one of the other. */
+static guint
+distance (const char *a, const char *b)
+{
+  gsize n = strlen (a);
+  gsize m = strlen (b);
+  g_autofree guint *cells = g_new0 (guint, (n + 1) * (m + 1));
+
+#define CELL(i, j) cells[(i) * (m + 1) + (j)]
+  for (gsize i = 0; i <= n; i++)
+    for (gsize j = 0; j <= m; j++)
+      {
+        if (i == 0 || j == 0)
+          {
+            CELL (i, j) = (guint) (i + j);
+            continue;
+          }
+        CELL (i, j) = MIN (MIN (CELL (i - 1, j), CELL (i, j - 1)) + 1, CELL (i - 1, j - 1) + (a[i - 1] != b[j - 1]));
+        if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+          CELL (i, j) = MIN (CELL (i, j), CELL (i - 2, j - 2) + 1);
+      }
+  return CELL (n, m);
+#undef CELL
+}
+
+/**
+ * ramet_text_nearest:
+ * @words: %NULL-terminated
+ *
+ * Returns: (transfer none) (nullable): the one of @words that @typed was meant to be, most likely
+ */
+const char *
+ramet_text_nearest (const char *typed, const char *const *words)
+{
+  const char *nearest = NULL;
+  guint least = strlen (typed) < 4 ? 2 : 3; /* that far off is another word */
+
+  if (strlen (typed) > MAX_TYPED_BYTES)
+    return NULL;
+  for (; *words; words++)
+    {
+      guint far = distance (typed, *words);
+
+      if (far < least)
+        {
+          least = far;
+          nearest = *words;
+        }
+    }
+  return nearest;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "core/undo.h"
 
+#include "core/error.h"
 #include "core/stop.h"
 
 typedef struct
@@ -79,7 +80,10 @@ ramet_undo_unwind (RametUndo *undo)
           RAMET_STEP ("taken-back");
           continue;
         }
-      g_warning ("could not %s: %s", inverse->what, error ? error->message : "unknown error");
+      if (error == NULL)
+        g_warning ("could not %s: unknown error", inverse->what);
+      for (const GError *one = error; one; one = ramet_error_get_next (one))
+        g_warning ("could not %s: %s", inverse->what, one->message);
       clean = FALSE;
     }
   g_array_set_size (undo->inverses, 0);

@@ -11,6 +11,8 @@
 
 #define DAEMON_GRACE_US (2 * G_USEC_PER_SEC) /* a restart takes less */
 #define RETRY_MS 250
+#define CORRECT_US (1 * G_USEC_PER_SEC) /* within which who has a name now answers, and is told from who had it */
+#define MAX_OTHERS 5 /* times that the answer was another: then whoever has the name answers so */
 
 /* Callbacks only take notes here; avahi's objects are made and freed outside of them. */
 typedef struct
@@ -19,7 +21,9 @@ typedef struct
   AvahiClient *client;
   AvahiHostNameResolver *resolver;
   AvahiClientState state;
+  const char *wanted; /* the only address that will do, or NULL for any */
   gboolean answered;
+  gint64 other_us; /* when there was first an answer that will not do; or 0 */
   char *address; /* or NULL if the answer was none */
 } Lookup;
 
@@ -50,10 +54,21 @@ on_answer (AvahiHostNameResolver *resolver, AvahiIfIndex interface, AvahiProtoco
   Lookup *lookup = data;
   char text[AVAHI_ADDRESS_STR_MAX];
 
-  lookup->answered = TRUE;
   if (event != AVAHI_RESOLVER_FOUND || lookup->address != NULL)
-    return;
-  lookup->address = g_strdup (avahi_address_snprint (text, sizeof text, address));
+    {
+      lookup->answered = TRUE;
+      return;
+    }
+  avahi_address_snprint (text, sizeof text, address);
+  if (lookup->wanted && !g_str_equal (text, lookup->wanted))
+    {
+      /* what avahi remembers; as long as somebody wants to know it asks the network, too */
+      if (lookup->other_us == 0)
+        lookup->other_us = g_get_monotonic_time ();
+      return;
+    }
+  lookup->answered = TRUE;
+  lookup->address = g_strdup (text);
 }
 
 static void
@@ -63,6 +78,7 @@ drop_resolver (Lookup *lookup)
     avahi_host_name_resolver_free (lookup->resolver);
   lookup->resolver = NULL;
   lookup->answered = FALSE;
+  lookup->other_us = 0;
 }
 
 /* Whether the daemon is there to be asked. Connects again if the bus itself was lost. */
@@ -106,6 +122,7 @@ start_resolver (Lookup *lookup, const char *host_name, GError **error)
 /**
  * ramet_resolver_resolve:
  * @host_name: "web.local"
+ * @wanted: (nullable): the only address that will do
  * @deadline_us: monotonic time in microseconds, see g_get_monotonic_time()
  * @ret_address: (out): numeric IPv4 address
  * @error: RAMET_ERROR_TIMEOUT if nobody answers, RAMET_ERROR_CANCELLED, RAMET_ERROR_NOT_FOUND within some two seconds
@@ -115,13 +132,14 @@ start_resolver (Lookup *lookup, const char *host_name, GError **error)
  * last holder of a name for up to two minutes, and on a conflict gives it to somebody else.
  */
 gboolean
-ramet_resolver_resolve (RametTask *task, const char *host_name, gint64 deadline_us, char **ret_address,
-                        GError **error)
+ramet_resolver_resolve (RametTask *task, const char *host_name, const char *wanted, gint64 deadline_us,
+                        char **ret_address, GError **error)
 {
-  g_auto (Lookup) lookup = { .state = AVAHI_CLIENT_CONNECTING };
+  g_auto (Lookup) lookup = { .state = AVAHI_CLIENT_CONNECTING, .wanted = wanted };
   g_autofree char *safe = ramet_text_escape (host_name, -1);
   g_autofree char *awaited = g_strdup_printf ("'%s' to answer by mDNS", safe);
   gint64 seen_us = g_get_monotonic_time ();
+  guint n_others = 0;
 
   lookup.poll = avahi_glib_poll_new (NULL, G_PRIORITY_DEFAULT);
   while (lookup.address == NULL)
@@ -140,6 +158,15 @@ ramet_resolver_resolve (RametTask *task, const char *host_name, gint64 deadline_
           continue;
         }
       seen_us = g_get_monotonic_time ();
+      if (lookup.other_us && g_get_monotonic_time () - lookup.other_us > CORRECT_US)
+        {
+          drop_resolver (&lookup);
+          if (++n_others == MAX_OTHERS)
+            {
+              ramet_error_set (error, RAMET_ERROR_TIMEOUT, "'%s' is answered by another address than '%s'", safe, wanted);
+              return FALSE;
+            }
+        }
       if (lookup.answered)
         {
           drop_resolver (&lookup);

@@ -3,5 +3,5 @@
 
 #include "core/task.h"
 
-gboolean ramet_resolver_resolve (RametTask *task, const char *host_name, gint64 deadline_us, char **ret_address,
-                                 GError **error);
+gboolean ramet_resolver_resolve (RametTask *task, const char *host_name, const char *wanted, gint64 deadline_us,
+                                 char **ret_address, GError **error);

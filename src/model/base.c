@@ -37,6 +37,22 @@ set_uefi (xmlNode *os)
   ramet_xml_set (feature, "name", "secure-boot");
 }
 
+/* The places that are filled in. */
+static gboolean
+check_places (xmlNode *root, GError **error)
+{
+  static const char *const places[] = { "name", "memory", "cpu", "os", "devices/disk/source", "devices/interface/source" };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (places); i++)
+    if (ramet_xml_at (root, places[i]) == NULL)
+      {
+        ramet_error_set (error, RAMET_ERROR_USAGE, "the template of bases has no element '%s'", places[i]);
+        ramet_error_hint (error, "it may be empty: what belongs there is put in");
+        return FALSE;
+      }
+  return TRUE;
+}
+
 /**
  * ramet_base_domain_xml:
  * @template_xml: the text of templates/base-domain.xml
@@ -53,6 +69,8 @@ ramet_base_domain_xml (const char *template_xml, const RametBaseParameters *para
   if (doc == NULL)
     return NULL;
   root = xmlDocGetRootElement (doc);
+  if (!check_places (root, error))
+    return NULL;
   ramet_xml_set (root, "type", parameters->type);
   ramet_xml_set_text (ramet_xml_first (root, "name"), parameters->name);
   ramet_xml_set_text (ramet_xml_first (root, "memory"), memory);

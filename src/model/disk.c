@@ -263,13 +263,15 @@ volume_xml (const char *name, const char *format, guint64 capacity, const char *
 /**
  * ramet_volume_overlay_xml:
  * @capacity: virtual size in bytes
+ * @open_to_all: other VMs are to stand on it
  *
  * Returns: (transfer full): a qcow2 volume on @backing, see https://libvirt.org/formatstorage.html
  */
 char *
-ramet_volume_overlay_xml (const char *name, guint64 capacity, const char *backing, const char *backing_format)
+ramet_volume_overlay_xml (const char *name, guint64 capacity, const char *backing, const char *backing_format,
+                          gboolean open_to_all)
 {
-  return volume_xml (name, "qcow2", capacity, backing, backing_format, FALSE);
+  return volume_xml (name, "qcow2", capacity, backing, backing_format, open_to_all);
 }
 
 /** ramet_volume_plain_xml: (transfer full): a volume of its own with mode 0644; @capacity in bytes */

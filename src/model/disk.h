@@ -22,7 +22,8 @@ void ramet_disk_header_free (RametDiskHeader *header);
 gboolean ramet_disk_header_set_backing (guint8 *bytes, gsize length, const char *backing, const char *backing_format,
                                         gsize *ret_changed, GError **error);
 
-char *ramet_volume_overlay_xml (const char *name, guint64 capacity, const char *backing, const char *backing_format);
+char *ramet_volume_overlay_xml (const char *name, guint64 capacity, const char *backing, const char *backing_format,
+                                gboolean open_to_all);
 char *ramet_volume_plain_xml (const char *name, const char *format, guint64 capacity);
 char *ramet_volume_own_xml (const char *name, guint64 capacity);
 

@@ -31,6 +31,10 @@ ramet_domain_facts_free (RametDomainFacts *facts)
   g_ptr_array_unref (facts->boot_files);
   g_ptr_array_unref (facts->disks);
   g_ptr_array_unref (facts->macs);
+  g_ptr_array_unref (facts->tags);
+  g_ptr_array_unref (facts->folders);
+  g_free (facts->network);
+  g_free (facts->serial_log);
   g_free (facts);
 }
 
@@ -88,6 +92,8 @@ memory_in_kib (xmlNode *node)
 static void
 read_devices (xmlNode *devices, RametDomainFacts *facts)
 {
+  guint n_serials = 0;
+
   for (xmlNode *node = ramet_xml_first (devices, NULL); node; node = ramet_xml_next (node, NULL))
     {
       if (ramet_xml_is (node, "disk"))
@@ -96,12 +102,26 @@ read_devices (xmlNode *devices, RametDomainFacts *facts)
         {
           g_autofree char *mac = ramet_xml_get (ramet_xml_first (node, "mac"), "address");
 
-          facts->n_interfaces++;
+          if (facts->n_interfaces++ == 0)
+            facts->network = ramet_xml_get (ramet_xml_first (node, "source"), "network");
           if (mac)
             g_ptr_array_add (facts->macs, g_ascii_strdown (mac, -1));
         }
+      else if (ramet_xml_is (node, "filesystem"))
+        {
+          char *tag = ramet_xml_get (ramet_xml_first (node, "target"), "dir");
+          char *folder = tag ? ramet_xml_get (ramet_xml_first (node, "source"), "dir") : NULL;
+
+          if (tag)
+            {
+              g_ptr_array_add (facts->tags, tag);
+              g_ptr_array_add (facts->folders, folder ? folder : g_strdup (""));
+            }
+        }
       else if (ramet_xml_is (node, "serial") && ramet_xml_has (node, "type", "pty"))
         facts->has_console = TRUE;
+      if (ramet_xml_is (node, "serial") && n_serials++ == 0)
+        facts->serial_log = ramet_xml_get (ramet_xml_first (node, "log"), "file");
     }
 }
 
@@ -160,6 +180,8 @@ ramet_domain_facts_new (const char *xml, GError **error)
   facts->boot_files = g_ptr_array_new_with_free_func (g_free);
   facts->disks = g_ptr_array_new_with_free_func (disk_free);
   facts->macs = g_ptr_array_new_with_free_func (g_free);
+  facts->tags = g_ptr_array_new_with_free_func (g_free);
+  facts->folders = g_ptr_array_new_with_free_func (g_free);
   facts->name = ramet_xml_text (ramet_xml_first (root, "name"));
   facts->uuid = ramet_xml_text (ramet_xml_first (root, "uuid"));
   facts->type = ramet_xml_get (root, "type");

@@ -16,12 +16,6 @@ typedef struct
   gboolean shareable;
 } RametDomainDisk;
 
-typedef struct
-{
-  char *source; /* host folder */
-  char *tag;
-} RametDomainFilesystem;
-
 /* What ramet wants to know of a domain's XML. */
 typedef struct
 {
@@ -34,10 +28,14 @@ typedef struct
   char *nvram;           /* path of the variables as declared, or NULL */
   GPtrArray *boot_files; /* (element-type utf8): loader, kernel, initrd and dtb, as far as declared */
   gboolean has_console;  /* a serial port with a pty */
+  char *serial_log;      /* where the first serial port is logged, or NULL */
   char *metadata;        /* our element, or NULL */
   GPtrArray *disks;      /* (element-type RametDomainDisk) */
   guint n_interfaces;
+  char *network;         /* libvirt network of the first interface, or NULL */
   GPtrArray *macs;       /* (element-type utf8): lower case; not every interface need have one */
+  GPtrArray *tags;       /* (element-type utf8): of its filesystems */
+  GPtrArray *folders;    /* (element-type utf8): what each of these shows, "" where that is no folder */
 } RametDomainFacts;
 
 RametDomainFacts *ramet_domain_facts_new (const char *xml, GError **error);

@@ -2,8 +2,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model/firewall-walk.h"
 #include "model/firewall.h"
+#include "model/firewall-walk.h"
 
 /* Which packet is asked about. */
 typedef struct

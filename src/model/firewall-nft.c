@@ -2,8 +2,8 @@
 #include <json-glib/json-glib.h>
 #include <string.h>
 
-#include "model/firewall-walk.h"
 #include "model/firewall.h"
+#include "model/firewall-walk.h"
 
 /* Which packet is asked about. */
 typedef struct

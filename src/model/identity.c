@@ -33,7 +33,8 @@ ramet_overlay_new (const char *target, const char *path)
   return overlay;
 }
 
-void
+/** ramet_overlay_add_layer: (transfer none) */
+RametLayer *
 ramet_overlay_add_layer (RametOverlay *overlay, const char *path, const char *format)
 {
   RametLayer *layer = g_new0 (RametLayer, 1);
@@ -41,6 +42,7 @@ ramet_overlay_add_layer (RametOverlay *overlay, const char *path, const char *fo
   layer->path = g_strdup (path);
   layer->format = g_strdup (format);
   g_ptr_array_add (overlay->layers, layer);
+  return layer;
 }
 
 RametIdentity *
@@ -67,6 +69,8 @@ ramet_identity_free (RametIdentity *identity)
   g_free (identity->metadata);
   g_free (identity->nvram);
   g_free (identity->network);
+  g_free (identity->serial_log);
+  g_free (identity->slot_folder);
   g_strfreev (identity->share_disks);
   g_free (identity);
 }

@@ -3,10 +3,12 @@
 
 #include <glib.h>
 
+
 typedef struct
 {
   char *path;
   char *format; /* "qcow2", "raw", … as probed */
+  gboolean own; /* the VM's own: libvirt may give it to QEMU's user */
 } RametLayer;
 
 /* A disk of the base that the clone gets an overlay of its own for. */
@@ -27,10 +29,13 @@ typedef struct
   GPtrArray *shares;    /* (element-type RametShare) */
   char *metadata;       /* our element in no namespace */
   char *nvram;          /* the clone's own variables file, or NULL if the base declares none */
+  char *serial_log;     /* where the serial console is logged, or NULL: nowhere, or as other files of the base's */
   char *network;        /* for the first interface, or NULL as in the base */
   guint vcpus;          /* 0: as in the base */
   guint64 memory_kib;   /* 0: as in the base */
   gboolean link_down;   /* start with every link down */
+  gboolean goes_on;     /* its guest goes on from saved memory, so all that it sees of its machine stays as it is */
+  char *slot_folder;    /* with goes_on: what a share's device shows that none of @shares has a use for */
   gboolean drop_host_devices; /* leave out what belongs to the host or to one guest, rather than refuse it */
   gboolean keep_qemu_args;    /* take over what is handed to QEMU past libvirt */
   char **share_disks;         /* targets of writable shareable disks that base and clone may both use; or NULL */
@@ -40,7 +45,7 @@ RametIdentity *ramet_identity_new (const char *name);
 void ramet_identity_free (RametIdentity *identity);
 RametOverlay *ramet_overlay_new (const char *target, const char *path);
 void ramet_overlay_free (RametOverlay *overlay);
-void ramet_overlay_add_layer (RametOverlay *overlay, const char *path, const char *format);
+RametLayer *ramet_overlay_add_layer (RametOverlay *overlay, const char *path, const char *format);
 const RametOverlay *ramet_identity_find_overlay (const RametIdentity *identity, const char *target);
 char *ramet_identity_own_path (const RametIdentity *identity, const char *path);
 

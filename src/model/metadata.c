@@ -6,7 +6,7 @@
 static const char *const state_names[] = {
   [RAMET_STATE_FOREIGN] = "foreign", [RAMET_STATE_CREATING] = "creating", [RAMET_STATE_BOOTSTRAPPING] = "bootstrapping",
   [RAMET_STATE_READY] = "ready",     [RAMET_STATE_RAW] = "raw",           [RAMET_STATE_REMOVING] = "removing",
-  [RAMET_STATE_BASE] = "base",
+  [RAMET_STATE_BASE] = "base",         [RAMET_STATE_TEMPLATE] = "template",
 };
 
 /** ramet_state_name: (transfer none) */
@@ -27,18 +27,6 @@ volume_ref_free (gpointer data)
   g_free (volume);
 }
 
-static void
-fingerprint_free (gpointer data)
-{
-  RametFingerprint *print = data;
-
-  g_free (print->target);
-  g_free (print->path);
-  g_free (print->format);
-  g_free (print->header);
-  g_free (print);
-}
-
 /** ramet_metadata_new: with empty lists and nothing else known */
 RametMetadata *
 ramet_metadata_new (RametState state)
@@ -47,9 +35,11 @@ ramet_metadata_new (RametState state)
 
   metadata->state = state;
   metadata->shares = g_ptr_array_new_with_free_func ((GDestroyNotify) ramet_share_free);
+  metadata->former_shares = g_ptr_array_new_with_free_func ((GDestroyNotify) ramet_share_free);
   metadata->volumes = g_ptr_array_new_with_free_func (volume_ref_free);
   metadata->grants = g_ptr_array_new_with_free_func (g_free);
-  metadata->fingerprints = g_ptr_array_new_with_free_func (fingerprint_free);
+  metadata->fingerprints = g_ptr_array_new_with_free_func ((GDestroyNotify) ramet_fingerprint_free);
+  metadata->points = g_ptr_array_new_with_free_func ((GDestroyNotify) ramet_point_free);
   return metadata;
 }
 
@@ -59,16 +49,22 @@ ramet_metadata_free (RametMetadata *metadata)
   g_free (metadata->created);
   g_free (metadata->base_name);
   g_free (metadata->base_uuid);
+  g_free (metadata->base_point);
   g_free (metadata->project);
   g_free (metadata->user);
   g_free (metadata->host_keys);
   g_free (metadata->console);
   g_clear_pointer (&metadata->recipe, ramet_recipe_free);
+  g_clear_pointer (&metadata->template, ramet_template_free);
   g_free (metadata->worker);
+  g_free (metadata->setup);
   g_ptr_array_unref (metadata->shares);
+  g_ptr_array_unref (metadata->former_shares);
   g_ptr_array_unref (metadata->volumes);
   g_ptr_array_unref (metadata->grants);
   g_ptr_array_unref (metadata->fingerprints);
+  g_ptr_array_unref (metadata->points);
+  g_free (metadata->current);
   g_free (metadata);
 }
 
@@ -76,16 +72,14 @@ ramet_metadata_free (RametMetadata *metadata)
 RametFingerprint *
 ramet_metadata_add_fingerprint (RametMetadata *metadata, const char *target, const char *path, const char *format)
 {
-  RametFingerprint *print = g_new0 (RametFingerprint, 1);
+  RametFingerprint *print = ramet_fingerprint_new (target, path, format);
 
-  print->target = g_strdup (target);
-  print->path = g_strdup (path);
-  print->format = g_strdup (format);
   g_ptr_array_add (metadata->fingerprints, print);
   return print;
 }
 
-void
+/** ramet_metadata_add_volume: (transfer none) */
+RametVolumeRef *
 ramet_metadata_add_volume (RametMetadata *metadata, const char *pool, const char *name, const char *path)
 {
   RametVolumeRef *volume = g_new0 (RametVolumeRef, 1);
@@ -94,6 +88,21 @@ ramet_metadata_add_volume (RametMetadata *metadata, const char *pool, const char
   volume->name = g_strdup (name);
   volume->path = g_strdup (path);
   g_ptr_array_add (metadata->volumes, volume);
+  return volume;
+}
+
+/** ramet_metadata_find_volume: (transfer none) (nullable): what ramet made at @path */
+RametVolumeRef *
+ramet_metadata_find_volume (const RametMetadata *metadata, const char *path)
+{
+  for (guint i = 0; i < metadata->volumes->len; i++)
+    {
+      RametVolumeRef *volume = g_ptr_array_index (metadata->volumes, i);
+
+      if (g_strcmp0 (volume->path, path) == 0)
+        return volume;
+    }
+  return NULL;
 }
 
 static gboolean
@@ -105,16 +114,8 @@ parse_state (const char *text, RametState *ret_state, GError **error)
         *ret_state = (RametState) i;
         return TRUE;
       }
-  ramet_error_set (error, RAMET_ERROR_FAILED, "the metadata has no state that this version of ramet knows");
+  ramet_error_set (error, RAMET_ERROR_REFUSED, "the metadata has no state that this version of ramet knows");
   return FALSE;
-}
-
-static guint64
-get_number (xmlNode *node, const char *attribute)
-{
-  g_autofree char *text = ramet_xml_get (node, attribute);
-
-  return text ? g_ascii_strtoull (text, NULL, 10) : 0;
 }
 
 static void
@@ -124,23 +125,25 @@ parse_base (xmlNode *base, RametMetadata *metadata)
     return;
   metadata->base_name = ramet_xml_get (base, "name");
   metadata->base_uuid = ramet_xml_get (base, "uuid");
+  metadata->base_point = ramet_xml_get (base, "snapshot");
   for (xmlNode *disk = ramet_xml_first (base, "disk"); disk; disk = ramet_xml_next (disk, "disk"))
     {
-      g_autofree char *target = ramet_xml_get (disk, "target");
-      g_autofree char *path = ramet_xml_get (disk, "path");
-      g_autofree char *format = ramet_xml_get (disk, "format");
-      g_autofree char *mtime = ramet_xml_get (disk, "mtime-ns");
-      RametFingerprint *print;
+      RametFingerprint *print = ramet_fingerprint_read (disk);
 
-      if (path == NULL)
-        continue;
-      print = ramet_metadata_add_fingerprint (metadata, target, path, format);
-      print->inode = get_number (disk, "inode");
-      print->size = get_number (disk, "size");
-      print->mtime_ns = mtime ? g_ascii_strtoll (mtime, NULL, 10) : 0;
-      print->capacity = get_number (disk, "capacity");
-      print->header = ramet_xml_get (disk, "header");
+      if (print)
+        g_ptr_array_add (metadata->fingerprints, print);
     }
+}
+
+static void
+parse_share (xmlNode *node, GPtrArray *shares)
+{
+  g_autofree char *source = ramet_xml_get (node, "source");
+  g_autofree char *target = ramet_xml_get (node, "target");
+  g_autofree char *tag = ramet_xml_get (node, "tag");
+
+  if (source && target && tag)
+    g_ptr_array_add (shares, ramet_share_new (source, target, tag));
 }
 
 static void
@@ -153,20 +156,23 @@ parse_lists (xmlNode *root, RametMetadata *metadata)
       g_autofree char *third = NULL;
 
       if (ramet_xml_is (node, "share"))
-        {
-          first = ramet_xml_get (node, "source");
-          second = ramet_xml_get (node, "target");
-          third = ramet_xml_get (node, "tag");
-          if (first && second && third)
-            g_ptr_array_add (metadata->shares, ramet_share_new (first, second, third));
-        }
+        parse_share (node, metadata->shares);
+      else if (ramet_xml_is (node, "former-share"))
+        parse_share (node, metadata->former_shares);
       else if (ramet_xml_is (node, "volume"))
         {
           first = ramet_xml_get (node, "pool");
           second = ramet_xml_get (node, "name");
           third = ramet_xml_get (node, "path");
           if (first && second && third)
-            ramet_metadata_add_volume (metadata, first, second, third);
+            ramet_metadata_add_volume (metadata, first, second, third)->spare = ramet_xml_has (node, "spare", "yes");
+        }
+      else if (ramet_xml_is (node, "point"))
+        {
+          RametPoint *point = ramet_point_read (node);
+
+          if (point)
+            g_ptr_array_add (metadata->points, point);
         }
       else if (ramet_xml_is (node, "grant"))
         g_ptr_array_add (metadata->grants, ramet_xml_text (node));
@@ -198,8 +204,12 @@ ramet_metadata_parse (const char *xml, GError **error)
   metadata->user = ramet_xml_get (root, "user");
   metadata->console = ramet_xml_get (root, "console");
   metadata->worker = ramet_xml_get (root, "worker");
+  metadata->current = ramet_xml_get (root, "current");
+  metadata->setup = ramet_xml_get (root, "setup");
+  metadata->guest_is_behind = ramet_xml_has (root, "guest", "behind");
   metadata->host_keys = ramet_xml_text (ramet_xml_first (root, "host-keys"));
   metadata->recipe = ramet_recipe_read (ramet_xml_first (root, "recipe"));
+  metadata->template = ramet_template_read (ramet_xml_first (root, "template"));
   parse_base (ramet_xml_first (root, "base"), metadata);
   parse_lists (root, metadata);
   return g_steal_pointer (&metadata);
@@ -213,54 +223,41 @@ set_if (xmlNode *node, const char *attribute, const char *value)
 }
 
 static void
-set_number (xmlNode *node, const char *attribute, guint64 value)
-{
-  g_autofree char *text = g_strdup_printf ("%" G_GUINT64_FORMAT, value);
-
-  if (value)
-    ramet_xml_set (node, attribute, text);
-}
-
-static void
 add_base (xmlNode *root, const RametMetadata *metadata)
 {
   xmlNode *base;
 
   /* whatever an edit left of it: fingerprints guard a base whose name is gone too */
-  if (metadata->base_name == NULL && metadata->base_uuid == NULL && metadata->fingerprints->len == 0)
+  if (metadata->base_name == NULL && metadata->base_uuid == NULL && metadata->base_point == NULL &&
+      metadata->fingerprints->len == 0)
     return;
   base = ramet_xml_add (root, "base", NULL);
   set_if (base, "name", metadata->base_name);
   set_if (base, "uuid", metadata->base_uuid);
+  set_if (base, "snapshot", metadata->base_point);
   for (guint i = 0; i < metadata->fingerprints->len; i++)
-    {
-      const RametFingerprint *print = g_ptr_array_index (metadata->fingerprints, i);
-      g_autofree char *mtime = g_strdup_printf ("%" G_GINT64_FORMAT, print->mtime_ns);
-      xmlNode *disk = ramet_xml_add (base, "disk", NULL);
+    ramet_fingerprint_add (g_ptr_array_index (metadata->fingerprints, i), base, "disk");
+}
 
-      set_if (disk, "target", print->target);
-      set_if (disk, "path", print->path);
-      set_if (disk, "format", print->format);
-      set_number (disk, "inode", print->inode);
-      set_number (disk, "size", print->size);
-      set_if (disk, "mtime-ns", print->mtime_ns ? mtime : NULL);
-      set_number (disk, "capacity", print->capacity);
-      set_if (disk, "header", print->header);
+static void
+add_shares (xmlNode *root, const char *element, const GPtrArray *shares)
+{
+  for (guint i = 0; i < shares->len; i++)
+    {
+      const RametShare *share = g_ptr_array_index (shares, i);
+      xmlNode *node = ramet_xml_add (root, element, NULL);
+
+      ramet_xml_set (node, "tag", share->tag);
+      ramet_xml_set (node, "source", share->source);
+      ramet_xml_set (node, "target", share->target);
     }
 }
 
 static void
 add_lists (xmlNode *root, const RametMetadata *metadata)
 {
-  for (guint i = 0; i < metadata->shares->len; i++)
-    {
-      const RametShare *share = g_ptr_array_index (metadata->shares, i);
-      xmlNode *node = ramet_xml_add (root, "share", NULL);
-
-      ramet_xml_set (node, "tag", share->tag);
-      ramet_xml_set (node, "source", share->source);
-      ramet_xml_set (node, "target", share->target);
-    }
+  add_shares (root, "share", metadata->shares);
+  add_shares (root, "former-share", metadata->former_shares);
   for (guint i = 0; i < metadata->volumes->len; i++)
     {
       const RametVolumeRef *volume = g_ptr_array_index (metadata->volumes, i);
@@ -269,9 +266,12 @@ add_lists (xmlNode *root, const RametMetadata *metadata)
       ramet_xml_set (node, "pool", volume->pool);
       ramet_xml_set (node, "name", volume->name);
       ramet_xml_set (node, "path", volume->path);
+      set_if (node, "spare", volume->spare ? "yes" : NULL);
     }
   for (guint i = 0; i < metadata->grants->len; i++)
     ramet_xml_add (root, "grant", g_ptr_array_index (metadata->grants, i));
+  for (guint i = 0; i < metadata->points->len; i++)
+    ramet_point_add (g_ptr_array_index (metadata->points, i), root);
 }
 
 /**
@@ -292,19 +292,39 @@ ramet_metadata_to_xml (const RametMetadata *metadata)
   set_if (root, "user", metadata->user);
   set_if (root, "console", metadata->console);
   set_if (root, "worker", metadata->worker);
+  set_if (root, "current", metadata->current);
+  set_if (root, "setup", metadata->setup);
+  set_if (root, "guest", metadata->guest_is_behind ? "behind" : NULL);
   if (metadata->host_keys)
     ramet_xml_add (root, "host-keys", metadata->host_keys);
   if (metadata->recipe)
     ramet_recipe_add (metadata->recipe, root);
+  if (metadata->template)
+    ramet_template_add (metadata->template, root);
   add_base (root, metadata);
   add_lists (root, metadata);
   return ramet_xml_dump (doc);
 }
 
+static void
+drop_ours (xmlNode *metadata)
+{
+  xmlNode *node = ramet_xml_first (metadata, "vm");
+
+  while (node)
+    {
+      xmlNode *next = ramet_xml_next (node, "vm");
+
+      if (node->ns && xmlStrEqual (node->ns->href, (const xmlChar *) RAMET_METADATA_URI))
+        ramet_xml_drop (node);
+      node = next;
+    }
+}
+
 /**
  * ramet_metadata_embed:
  * @domain: the root of a domain's XML
- * @metadata_xml: from ramet_metadata_to_xml()
+ * @metadata_xml: from ramet_metadata_to_xml(); takes the place of what there is of ours
  */
 gboolean
 ramet_metadata_embed (xmlNode *domain, const char *metadata_xml, GError **error)
@@ -317,6 +337,7 @@ ramet_metadata_embed (xmlNode *domain, const char *metadata_xml, GError **error)
     return FALSE;
   if (metadata == NULL)
     metadata = ramet_xml_add (domain, "metadata", NULL);
+  drop_ours (metadata);
   ours = xmlDocCopyNode (xmlDocGetRootElement (doc), domain->doc, 1);
   xmlAddChild (metadata, ours);
   xmlSetNs (ours, xmlNewNs (ours, (const xmlChar *) RAMET_METADATA_URI, (const xmlChar *) RAMET_METADATA_PREFIX));

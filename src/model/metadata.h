@@ -3,8 +3,11 @@
 
 #include <glib.h>
 
+#include "model/fingerprint.h"
+#include "model/point.h"
 #include "model/recipe.h"
 #include "model/share.h"
+#include "model/template.h"
 #include "model/xml.h"
 
 #define RAMET_METADATA_URI "urn:ramet:1"
@@ -19,6 +22,7 @@ typedef enum
   RAMET_STATE_RAW,           /* a clone made with --no-bootstrap: its root console is open */
   RAMET_STATE_REMOVING,      /* being taken apart */
   RAMET_STATE_BASE,          /* made by `ramet base build` */
+  RAMET_STATE_TEMPLATE,      /* its memory is saved for clones to go on from; it never runs again */
 } RametState;
 
 /* A volume that ramet made, so that remove takes just these. */
@@ -27,20 +31,8 @@ typedef struct
   char *pool;
   char *name;
   char *path; /* absolute, on the host of libvirtd */
+  gboolean spare; /* not in use yet, or no longer: it may go whenever no domain has it as a disk */
 } RametVolumeRef;
-
-/* What a file looked like when a clone was made from it. What was not known then is 0 or NULL. */
-typedef struct
-{
-  char *target;     /* the disk's target in the base: "vda" */
-  char *path;       /* absolute */
-  char *format;     /* as probed: "qcow2", "raw" */
-  guint64 inode;    /* which file it is; device numbers do not last over a reboot */
-  guint64 size;     /* bytes of the file */
-  gint64 mtime_ns;  /* nanoseconds since 1970 */
-  guint64 capacity; /* virtual size in bytes */
-  char *header;     /* SHA-256 of its first RAMET_DISK_HEADER_BYTES, in lower-case hex */
-} RametFingerprint;
 
 /* Our element in a domain's <metadata>: all the state that ramet keeps of a VM. */
 typedef struct
@@ -49,16 +41,23 @@ typedef struct
   char *created;   /* ISO 8601, UTC */
   char *base_name;
   char *base_uuid;
+  char *base_point; /* the snapshot of it that was cloned, or NULL */
   char *project;   /* or NULL */
   char *user;      /* login name in the guest, or NULL */
   char *host_keys; /* "TYPE BASE64" lines read over the console, or NULL */
   char *console;   /* how a base offers its root console: "ttyS0"; or NULL */
   RametRecipe *recipe;     /* of a base that ramet built, or NULL */
-  char *worker;    /* who makes or removes it, see ramet_worker_self(); means nothing once it is made; or NULL */
+  RametTemplate *template; /* of a template, or NULL */
+  char *worker;    /* who makes, removes or changes it, see ramet_worker_self(); or NULL */
+  char *setup;     /* SHA-256 of the packages and scripts that it was made with, or NULL */
+  gboolean guest_is_behind; /* it was not told yet of shares and disks as they are now */
   GPtrArray *shares;       /* (element-type RametShare) */
+  GPtrArray *former_shares; /* (element-type RametShare): none any more, and their tags do not tell what they were of */
   GPtrArray *volumes;      /* (element-type RametVolumeRef) */
   GPtrArray *grants;       /* (element-type utf8): records of ramet_access_grant() */
-  GPtrArray *fingerprints; /* (element-type RametFingerprint) */
+  GPtrArray *fingerprints; /* (element-type RametFingerprint): of the files that it stands on */
+  GPtrArray *points;       /* (element-type RametPoint) */
+  char *current;           /* the point that its disks stand on, or NULL: on the base */
 } RametMetadata;
 
 RametMetadata *ramet_metadata_new (RametState state);
@@ -71,6 +70,7 @@ gboolean ramet_metadata_embed (xmlNode *domain, const char *metadata_xml, GError
 const char *ramet_state_name (RametState state);
 RametFingerprint *ramet_metadata_add_fingerprint (RametMetadata *metadata, const char *target, const char *path,
                                                   const char *format);
-void ramet_metadata_add_volume (RametMetadata *metadata, const char *pool, const char *name, const char *path);
+RametVolumeRef *ramet_metadata_add_volume (RametMetadata *metadata, const char *pool, const char *name, const char *path);
+RametVolumeRef *ramet_metadata_find_volume (const RametMetadata *metadata, const char *path);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (RametMetadata, ramet_metadata_free)

@@ -73,7 +73,7 @@ refuse_characters (const char *what, const char *name, GError **error)
   return FALSE;
 }
 
-/* A label as in RFC 1123, lower case; @what is "VM" or "project". */
+/* A label as in RFC 1123, lower case; @what is "VM", "project" or "snapshot". */
 static gboolean
 check_label (const char *what, const char *name, GError **error)
 {
@@ -131,6 +131,26 @@ gboolean
 ramet_name_check_project (const char *name, GError **error)
 {
   return check_label ("project", name, error);
+}
+
+/** ramet_name_check_snapshot: a label too, as it becomes part of files' names and is typed behind an '@' */
+gboolean
+ramet_name_check_snapshot (const char *name, GError **error)
+{
+  return check_label ("snapshot", name, error);
+}
+
+/** ramet_name_split_point: whether @text is VM@SNAPSHOT, with something on either side; the last '@' counts */
+gboolean
+ramet_name_split_point (const char *text, char **ret_vm, char **ret_snapshot)
+{
+  const char *at = strrchr (text, '@');
+
+  if (at == NULL || at == text || at[1] == '\0')
+    return FALSE;
+  *ret_vm = g_strndup (text, (gsize) (at - text));
+  *ret_snapshot = g_strdup (at + 1);
+  return TRUE;
 }
 
 /**

@@ -5,6 +5,8 @@
 
 gboolean ramet_name_check_vm (const char *name, GError **error);
 gboolean ramet_name_check_project (const char *name, GError **error);
+gboolean ramet_name_check_snapshot (const char *name, GError **error);
+gboolean ramet_name_split_point (const char *text, char **ret_vm, char **ret_snapshot);
 gboolean ramet_name_check_base (const char *name, GError **error);
 gboolean ramet_name_check_package (const char *name, GError **error);
 gboolean ramet_name_check_user (const char *name, GError **error);

@@ -2,6 +2,7 @@
 /* The rules for devices. */
 #include "model/chain.h"
 #include "model/rewrite-private.h"
+#include "model/share.h"
 
 #define AGENT_CHANNEL "org.qemu.guest_agent.0"
 
@@ -293,6 +294,8 @@ ramet_rule_tpm (RametRewrite *rewrite, xmlNode *node)
 
   if (!ramet_xml_has (backend, "type", "emulator"))
     ramet_rule_host_part (rewrite, node);
+  else if (rewrite->identity->goes_on)
+    ramet_rewrite_refuse (rewrite, node, "a guest that goes on from saved memory needs the secrets of its TPM", NULL);
   else if (ramet_xml_first (backend, "encryption"))
     ramet_rewrite_leave_out (rewrite, node, "its state is encrypted with a secret of the base's");
   else
@@ -349,6 +352,35 @@ ramet_rule_vsock (RametRewrite *rewrite, xmlNode *node)
   ramet_xml_set (cid, "auto", "yes");
 }
 
+/* The device stays, and with it the tag that the guest has read; what it shows is the clone's own. */
+static void
+take_slot (RametRewrite *rewrite, xmlNode *node)
+{
+  const RametIdentity *identity = rewrite->identity;
+  xmlNode *source = ramet_xml_first (node, "source");
+  const char *folder = identity->slot_folder;
+
+  if (!ramet_xml_has (node, "type", "mount") || source == NULL || !ramet_xml_first (node, "readonly"))
+    {
+      ramet_rewrite_refuse (rewrite, node, "base and clone would write to one folder of the host", NULL);
+      return;
+    }
+  for (guint i = 0; i < identity->shares->len; i++)
+    {
+      const RametShare *share = g_ptr_array_index (identity->shares, i);
+
+      if (ramet_xml_has (ramet_xml_first (node, "target"), "dir", share->tag))
+        {
+          folder = share->source;
+          rewrite->n_slots_taken++;
+        }
+    }
+  if (folder)
+    ramet_xml_set (source, "dir", folder);
+  else
+    ramet_rewrite_refuse (rewrite, node, "there is no folder for it", NULL);
+}
+
 void
 ramet_rule_filesystem (RametRewrite *rewrite, xmlNode *node)
 {
@@ -357,6 +389,14 @@ ramet_rule_filesystem (RametRewrite *rewrite, xmlNode *node)
   g_autofree char *file = ramet_xml_get (source, "file");
   g_autofree char *where = ramet_xml_where (node);
 
-  ramet_rewrite_note (rewrite, "the base's own share of '%s' is not in the clone", dir ? dir : file ? file : where);
+  if (rewrite->identity->goes_on)
+    {
+      take_slot (rewrite, node);
+      return;
+    }
   ramet_rewrite_drop (rewrite, node);
+  for (guint i = 0; dir && i < rewrite->identity->shares->len; i++)
+    if (g_str_equal (((RametShare *) g_ptr_array_index (rewrite->identity->shares, i))->source, dir))
+      return;
+  ramet_rewrite_note (rewrite, "the base's own share of '%s' is not in the clone", dir ? dir : file ? file : where);
 }

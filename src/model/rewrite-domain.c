@@ -20,11 +20,15 @@ ramet_rule_uuid (RametRewrite *rewrite, xmlNode *node)
   ramet_xml_set_text (node, rewrite->identity->uuid);
 }
 
-/* Without content libvirt makes a new one. */
+/*
+ * Without content libvirt makes a new one. It compares it with what it was when memory was saved, and gives the guest a new one
+ * at each restore whatever stands there.
+ */
 void
 ramet_rule_genid (RametRewrite *rewrite, xmlNode *node)
 {
-  xmlNodeSetContent (node, NULL);
+  if (!rewrite->identity->goes_on)
+    xmlNodeSetContent (node, NULL);
 }
 
 void

@@ -5,8 +5,6 @@
 #include "model/identity.h"
 #include "model/xml.h"
 
-#define RAMET_QEMU_URI "http://libvirt.org/schemas/domain/qemu/1.0"
-
 /* One pass over a base's XML. */
 typedef struct
 {
@@ -15,6 +13,7 @@ typedef struct
   GPtrArray *notes;        /* (element-type utf8): what a clone lacks or shares; for the user */
   GPtrArray *dropped;      /* (element-type xmlNode): taken out at the end, so that every XPath is the base's */
   guint n_interfaces;      /* seen so far */
+  guint n_slots_taken;     /* devices that carry one of the identity's shares from now on */
   gboolean has_serial;     /* the first serial port, which carries the root console, was seen */
   gboolean has_console;
   gboolean has_agent;

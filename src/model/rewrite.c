@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/text.h"
+#include "model/hardware.h"
 #include "model/metadata.h"
 #include "model/rewrite-private.h"
 #include "model/share.h"
@@ -186,17 +187,7 @@ static void
 add_shares (xmlNode *devices, GPtrArray *shares)
 {
   for (guint i = 0; i < shares->len; i++)
-    {
-      const RametShare *share = g_ptr_array_index (shares, i);
-      xmlNode *node = ramet_xml_add (devices, "filesystem", NULL);
-
-      ramet_xml_set (node, "type", "mount");
-      /* squash: mapped would break every symlink of the tree */
-      ramet_xml_set (node, "accessmode", "squash");
-      ramet_xml_set (ramet_xml_add (node, "source", NULL), "dir", share->source);
-      ramet_xml_set (ramet_xml_add (node, "target", NULL), "dir", share->tag);
-      ramet_xml_add (node, "readonly", NULL);
-    }
+    ramet_hardware_add_share (devices, g_ptr_array_index (shares, i));
 }
 
 static void
@@ -210,6 +201,36 @@ add_agent_channel (xmlNode *devices)
   ramet_xml_set (target, "name", "org.qemu.guest_agent.0");
 }
 
+/* What comes over the root console's line is kept, for `ramet log`, and in no other place than ramet's: what is beside a base's
+ * own log nobody would take away again. libvirt has the console that goes with a port told twice. */
+static void
+add_serial_log (const RametIdentity *identity, xmlNode *devices)
+{
+  xmlNode *serial = ramet_xml_first (devices, "serial");
+  xmlNode *log = ramet_xml_first (serial, "log");
+  xmlNode *console = ramet_xml_first (devices, "console");
+  xmlNode *again = ramet_xml_first (console, "log");
+
+  if (identity->serial_log == NULL || serial == NULL || !ramet_xml_has (serial, "type", "pty"))
+    return;
+  if (again && ramet_xml_has (ramet_xml_first (console, "target"), "type", "serial"))
+    ramet_xml_set (again, "file", identity->serial_log);
+  if (log == NULL)
+    log = ramet_xml_add (serial, "log", NULL);
+  ramet_xml_set (log, "file", identity->serial_log);
+  ramet_xml_set (log, "append", "on");
+}
+
+/* What could be added to a machine that starts, and cannot to one that goes on. */
+static void
+check_goes_on (RametRewrite *rewrite, xmlNode *root)
+{
+  if (!rewrite->has_agent)
+    ramet_rewrite_refuse (rewrite, root, "it has no channel for a guest agent, which gives it an identity of its own", NULL);
+  if (rewrite->n_slots_taken != rewrite->identity->shares->len)
+    ramet_rewrite_refuse (rewrite, root, "it has no device for each of the shares", NULL);
+}
+
 /* What every clone has, whatever the base had. */
 static gboolean
 complete (RametRewrite *rewrite, xmlNode *root, GError **error)
@@ -221,9 +242,11 @@ complete (RametRewrite *rewrite, xmlNode *root, GError **error)
     ramet_xml_add (root, "name", identity->name);
   if (ramet_xml_first (root, "uuid") == NULL)
     ramet_xml_add (root, "uuid", identity->uuid);
-  add_shares (devices, identity->shares);
-  if (!rewrite->has_agent)
+  if (!identity->goes_on)
+    add_shares (devices, identity->shares);
+  if (!rewrite->has_agent && !identity->goes_on)
     add_agent_channel (devices);
+  add_serial_log (identity, devices);
   return identity->metadata == NULL || ramet_metadata_embed (root, identity->metadata, error);
 }
 
@@ -255,6 +278,8 @@ ramet_rewrite_domain (const char *base_xml, const RametIdentity *identity, GPtrA
   walk_children (&rewrite, root, "");
   if (ramet_xml_first (root, "devices") == NULL)
     ramet_rewrite_refuse (&rewrite, root, "it has no devices", NULL);
+  if (identity->goes_on)
+    check_goes_on (&rewrite, root);
   if (!ramet_findings_raise (findings, error))
     return NULL;
   for (guint i = 0; i < dropped->len; i++)

@@ -109,11 +109,19 @@ ramet_share_free (RametShare *share)
   g_free (share);
 }
 
-/** ramet_share_tag: (transfer full): the mount tag of a VM's @index-th share, counted from 0 */
+/**
+ * ramet_share_tag_for:
+ *
+ * Returns: (transfer full): the mount tag of a share. The guest keeps by it what it wrote above the folder, so another folder never
+ * gets the same one, and the same folder at the same place always does, also after it was taken away for a while.
+ */
 char *
-ramet_share_tag (guint index)
+ramet_share_tag_for (const char *source, const char *target)
 {
-  return g_strdup_printf ("ramet%u", index);
+  g_autofree char *both = g_strdup_printf ("%s\n%s", source, target);
+  g_autofree char *digest = g_compute_checksum_for_string (G_CHECKSUM_SHA256, both, -1);
+
+  return g_strdup_printf ("ramet-%.16s", digest);
 }
 
 /* Whether @path is @folder or lies below it; both absolute and normalised. */

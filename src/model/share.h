@@ -13,7 +13,7 @@ typedef struct
 
 RametShare *ramet_share_new (const char *source, const char *target, const char *tag);
 void ramet_share_free (RametShare *share);
-char *ramet_share_tag (guint index);
+char *ramet_share_tag_for (const char *source, const char *target);
 
 gboolean ramet_share_parse (const char *spec, const char *cwd, char **ret_source, char **ret_target, GError **error);
 gboolean ramet_share_check_source (const char *canonical, const char *home, GError **error);

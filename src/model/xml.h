@@ -4,6 +4,8 @@
 #include <glib.h>
 #include <libxml/tree.h>
 
+#define RAMET_QEMU_URI "http://libvirt.org/schemas/domain/qemu/1.0"
+
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (xmlDoc, xmlFreeDoc)
 
 xmlDoc *ramet_xml_parse (const char *text, const char *root, GError **error);

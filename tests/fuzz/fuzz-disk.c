@@ -11,7 +11,7 @@ static void
 check_overlay (const RametDiskHeader *header)
 {
   const char *format = header->backing_format ? header->backing_format : "raw";
-  g_autofree char *xml = ramet_volume_overlay_xml ("web.qcow2", header->capacity, header->backing, format);
+  g_autofree char *xml = ramet_volume_overlay_xml ("web.qcow2", header->capacity, header->backing, format, FALSE);
   g_autoptr (xmlDoc) doc = ramet_xml_parse (xml, "volume", NULL);
   xmlNode *store;
 

@@ -31,6 +31,7 @@ check_same_volumes (GPtrArray *a, GPtrArray *b)
       g_assert_cmpstr (x->pool, ==, y->pool);
       g_assert_cmpstr (x->name, ==, y->name);
       g_assert_cmpstr (x->path, ==, y->path);
+      g_assert_cmpint (x->spare, ==, y->spare);
     }
 }
 
@@ -50,6 +51,49 @@ check_same_fingerprints (GPtrArray *a, GPtrArray *b)
       g_assert_cmpuint (x->size, ==, y->size);
       g_assert_cmpint (x->mtime_ns, ==, y->mtime_ns);
       g_assert_cmpuint (x->capacity, ==, y->capacity);
+    }
+}
+
+static void
+check_same_points (GPtrArray *a, GPtrArray *b)
+{
+  g_assert_cmpuint (a->len, ==, b->len);
+  for (guint i = 0; i < a->len; i++)
+    {
+      const RametPoint *x = g_ptr_array_index (a, i), *y = g_ptr_array_index (b, i);
+
+      g_assert_nonnull (x->name);
+      g_assert_cmpstr (x->name, ==, y->name);
+      g_assert_cmpstr (x->created, ==, y->created);
+      g_assert_cmpstr (x->parent, ==, y->parent);
+      g_assert_cmpint (x->memory != NULL, ==, y->memory != NULL);
+      if (x->memory)
+        g_assert_cmpstr (x->memory->path, ==, y->memory->path);
+      g_assert_cmpstr (x->nvram, ==, y->nvram);
+      g_assert_cmpstr (x->run, ==, y->run);
+      g_assert_cmpint (x->making, ==, y->making);
+      g_assert_cmpint (x->dropped, ==, y->dropped);
+      check_same_fingerprints (x->layers, y->layers);
+    }
+}
+
+/* Whatever an edit left of the points, counting them comes to an end, and each step takes one away. */
+static void
+check_steps (RametMetadata *metadata)
+{
+  g_autoptr (GHashTable) held = g_hash_table_new (g_str_hash, g_str_equal);
+  g_autoptr (GPtrArray) below = ramet_points_below (metadata->points, metadata->current, "x");
+
+  g_assert_cmpuint (below->len, <=, metadata->points->len);
+  for (guint left = metadata->points->len;; left--)
+    {
+      RametPointStep step = ramet_points_next_step (metadata->points, metadata->current, held);
+
+      g_assert_cmpuint (metadata->points->len, ==, left);
+      if (step.kind == RAMET_POINT_STEP_NONE)
+        return;
+      g_assert_true (step.point->dropped);
+      ramet_points_done (metadata->points, &metadata->current, &step);
     }
 }
 
@@ -87,6 +131,31 @@ check_same_recipe (const RametRecipe *a, const RametRecipe *b)
 }
 
 static void
+check_same_template (const RametTemplate *a, const RametTemplate *b)
+{
+  g_assert_cmpint (a != NULL, ==, b != NULL);
+  if (a == NULL)
+    return;
+  g_assert_cmpuint (a->n_slots, <=, RAMET_TEMPLATE_MAX_SLOTS);
+  g_assert_cmpuint (a->packages->len, <=, RAMET_TEMPLATE_MAX_PACKAGES);
+  g_assert_cmpuint (a->memory.print->size, ==, a->memory_kib * 1024);
+  g_assert_cmpstr (a->content, ==, b->content);
+  g_assert_cmpstr (a->memory.sha256, ==, b->memory.sha256);
+  g_assert_cmpstr (a->memory.print->path, ==, b->memory.print->path);
+  g_assert_cmpuint (a->memory.print->inode, ==, b->memory.print->inode);
+  g_assert_cmpstr (a->state.sha256, ==, b->state.sha256);
+  g_assert_cmpuint (a->vcpus, ==, b->vcpus);
+  g_assert_cmpuint (a->n_slots, ==, b->n_slots);
+  g_assert_cmpuint (a->uid, ==, b->uid);
+  g_assert_cmpstr (a->mac, ==, b->mac);
+  g_assert_cmpstr (a->machine, ==, b->machine);
+  g_assert_cmpstr (a->host_cpu, ==, b->host_cpu);
+  g_assert_cmpstr (a->definition, ==, b->definition);
+  g_assert_cmpuint (a->packages->len, ==, b->packages->len);
+  check_same_fingerprints (a->disks, b->disks);
+}
+
+static void
 check_same (const RametMetadata *a, const RametMetadata *b)
 {
   g_assert_cmpstr (ramet_state_name (a->state), ==, ramet_state_name (b->state));
@@ -99,9 +168,12 @@ check_same (const RametMetadata *a, const RametMetadata *b)
   g_assert_cmpstr (a->console, ==, b->console);
   g_assert_cmpstr (a->worker, ==, b->worker);
   check_same_recipe (a->recipe, b->recipe);
+  check_same_template (a->template, b->template);
   check_same_shares (a->shares, b->shares);
   check_same_volumes (a->volumes, b->volumes);
   check_same_fingerprints (a->fingerprints, b->fingerprints);
+  check_same_points (a->points, b->points);
+  g_assert_cmpstr (a->current, ==, b->current);
   g_assert_cmpuint (a->grants->len, ==, b->grants->len);
   for (guint i = 0; i < a->grants->len; i++)
     g_assert_cmpstr (g_ptr_array_index (a->grants, i), ==, g_ptr_array_index (b->grants, i));
@@ -157,5 +229,6 @@ LLVMFuzzerTestOneInput (const guint8 *data, size_t size)
   xml_again = ramet_metadata_to_xml (again);
   g_assert_cmpstr (xml_again, ==, xml);
   check_embedded (metadata, xml);
+  check_steps (metadata);
   return 0;
 }

@@ -205,7 +205,7 @@ add_macs (RametIdentity *identity, const RametDomainFacts *base)
     }
 }
 
-/* As operations/clone-plan.c makes it, with a part of each kind. */
+/* As operations/clone/plan.c makes it, with a part of each kind. */
 static RametIdentity *
 make_identity (const RametDomainFacts *base, const char *name, gboolean allow_all)
 {

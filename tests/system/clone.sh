@@ -3,6 +3,7 @@
 #
 # The main path: two VMs cloned from one base at once, used in every way, restarted and removed; then the same once as an
 # ordinary user.
+# long: five boots
 # shellcheck disable=SC2016,SC2034
 source "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
 # shellcheck source=tests/system/lab.d/console.sh
@@ -360,7 +361,7 @@ check_json
 check ramet base list --json
 check_json
 check ramet tree
-assert_match 'debian-12.*'$'\n''  api .*'$'\n''  web ' "$out" "tree"
+assert_match 'debian-12.*─ api .*─ web ' "$out" "tree"
 for table in list "info web" "base list"; do
   # shellcheck disable=SC2086
   check ramet $table
@@ -383,7 +384,7 @@ assert_eq True "$(info api 'd["autostart"]')"
 assert_contains "api" "$(virsh -c qemu:///system list --all --autostart --name)" "libvirt's autostart"
 check ramet autostart --off api
 assert_eq False "$(info api 'd["autostart"]')"
-expect_status 4 ramet clone --no-bootstrap api other
+expect_status 5 ramet clone --no-bootstrap api other
 expect_status 6 ramet stop api nobody
 assert_eq off "$(info api 'd["run"]')"
 check ramet stop api

@@ -4,6 +4,7 @@
 # A host that fails under ramet's hands: each of its calls of libvirt in turn, with an error or without one, or with only the
 # answer lost; and file systems that are full from any step on. Each time it succeeds all the same or ends with a clear
 # error, and nothing is left that doctor does not mend.
+# light: no guest of it boots a system
 source "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
 # shellcheck source=tests/system/crash.d/host.sh
 source "$(dirname -- "${BASH_SOURCE[0]}")/crash.d/host.sh"

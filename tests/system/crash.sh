@@ -99,7 +99,8 @@ for step in "${remove_steps[@]}"; do
   make_for_removal "$step"
   kill_at "$step" "${removal[@]}"
   crash_settle "killed at $step" cut
-  assert_eq gone "$crash_ended" "the VM when its removal was killed at $step"
+  # until then it only looks
+  [[ $step == remove-checked:1 ]] || assert_eq gone "$crash_ended" "the VM when its removal was killed at $step"
 done
 
 t_start "access that another VM needs still is handed on, whenever the removal is killed"
@@ -186,9 +187,18 @@ kill_at clone-reached:1 ramet clone -q debian-12 cut
 crash_settle "killed at clone-reached" cut
 assert_eq gone "$crash_ended" "the VM"
 
+# Those of other operations are ended at where these are tried.
 t_start "no step was left out"
 mapfile -t steps < <(grep -rhoP --include='*.c' 'RAMET_STEP \("\K[^"]+' "$RAMET_CHECKOUT/src" | sort -u)
 for step in "${steps[@]}"; do
+  case $step in
+    bootstrap-agent) continue ;;                                # branch.sh
+    clone-became | clone-restored | clone-state) continue ;;          # template.sh
+    file-made | folder-made | template-*) continue ;;           # template.sh
+    change* | drop-* | overlay-*) continue ;;                   # overlay-faults.sh
+    group-* | pause-* | resume-* | shares-*) continue ;;        # pause.sh
+    layers-* | merge-* | point-* | revert-*) continue ;;        # snapshot-faults.sh
+  esac
   assert_eq yes "${reached[$step]:-no}" "whether it was tried to end at '$step'"
 done
 

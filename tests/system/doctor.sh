@@ -3,6 +3,7 @@
 #
 # Real faults in a host and in VMs: `ramet doctor` names each, says what to type, and mends what ramet left behind. No
 # guest here gets so far as to boot.
+# light: no guest of it boots a system
 source "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
 
 images=/var/lib/libvirt/images

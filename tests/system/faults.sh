@@ -3,6 +3,7 @@
 #
 # Bad input, and a host that is not as it should be: each time a clear error, the exit status that stands in the help, and
 # nothing left behind. None of the guests here gets far enough to be called booted; see faults-guest.sh for those that do.
+# light: no guest of it boots a system
 source "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
 
 images=/var/lib/libvirt/images
@@ -291,11 +292,11 @@ while IFS='|' read -r text arguments; do
   read -ra words <<<"$arguments"
   hints=no refuses 2 "$text" ramet "${words[@]}"
 done <<END
-wants BASE NAME|clone
-wants BASE NAME|clone hollow
-takes only BASE NAME|clone hollow web more
+wants [BASE|clone
+wants a base, and none is set|clone hollow
+takes only [BASE|clone hollow web more
 there is no command 'frobnicate'|frobnicate
-there is no command 'base'|base
+'ramet base' wants another word|base
 no command given|
 Unknown option|--frobnicate
 Unknown option|clone hollow web --frobnicate
@@ -318,8 +319,8 @@ user name|clone hollow web --user -x
 user name|clone hollow web --user 1000
 project name|clone hollow web --project A
 --no-bootstrap|clone hollow web --no-bootstrap -d /home/projects/app
-prints no data|stop mine --json
-prints no data|remove mine --yes --json
+prints no data|console mine --json
+prints no data|base remove --yes hollow --json
 takes only|list mine
 END
 
@@ -328,7 +329,7 @@ hints=no clone_refuses 3 "cannot read the script '$t_dir/nothing'" web --run "$t
 hints=no clone_refuses 3 "'$t_dir/nothing'" web --ssh-key "$t_dir/nothing"
 clone_refuses 3 "there is no network 'nowhere'" web --network nowhere
 hints=no clone_refuses 4 "belongs to another VM" web --mac "$(virsh -c qemu:///system domiflist hollow | awk '/network/ { print $5 }')"
-clone_refuses 1 "there is no storage pool 'nowhere'" web --pool nowhere
+clone_refuses 3 "there is no storage pool 'nowhere'" web --pool nowhere
 refuses 3 "no VM belongs to a project 'nothing'" ramet stop @nothing
 echo "no key" >"$t_dir/nokey"
 hints=no clone_refuses 2 "nokey" web --ssh-key "$t_dir/nokey"
@@ -554,7 +555,8 @@ t_start "libvirtd going away under a clone is told, and what is left can be clea
 host_state >"$t_dir/before"
 ramet clone --timeout 60 hollow cut >"$t_dir/cut" 2>&1 &
 pid=$!
-wait_for 10 virsh -c qemu:///system domid cut
+# not while libvirt is being asked for something, which then tells of it in words of its own
+wait_for 30 grep -q "cut: booting" "$t_dir/cut"
 sleep 1
 libvirtd_end KILL
 status=0

@@ -3,6 +3,7 @@
 #
 # Bases of other kinds than the usual one: UEFI, OpenRC, sysvinit, one with two disks and two network cards that ramet did not
 # make.
+# long: guests with three inits
 # shellcheck disable=SC2016,SC2034
 source "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
 # shellcheck source=tests/system/lab.d/console.sh

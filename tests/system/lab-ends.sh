@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
 # A lab gives its command's status, ends with it, and leaves the host that it ran on as it was. Tried in a lab.
+# light: no guest of it boots a system
 source "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
 
 lab=$t_system_dir/lab

@@ -3,6 +3,7 @@
 #
 # The inside part of the lab does nothing outside of fresh namespaces. Tried in a lab, which is the only thing that would be
 # hurt: every way of starting it has all but one thing right.
+# light: no guest of it boots a system
 source "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
 
 inside=$t_system_dir/lab.d/inside

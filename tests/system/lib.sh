@@ -18,6 +18,8 @@ t_system_dir=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 RAMET_CHECKOUT=${RAMET_CHECKOUT:-$(cd -- "$t_system_dir/../.." && pwd)}
 # shellcheck source=tests/system/lab.d/base.sh
 source "$t_system_dir/lab.d/base.sh"
+# shellcheck source=tests/system/lab.d/template.sh
+source "$t_system_dir/lab.d/template.sh"
 
 t_name=
 t_count=0
@@ -293,6 +295,39 @@ as_dev ()
   )
 }
 
+# Have the user's own systemd run in the guests given from now on: started anew it is half of every login to an emulated guest.
+linger ()
+{
+  local name
+  for name in "$@"; do
+    must ramet ssh "$name" -- 'sudo loginctl enable-linger "$(id -un)"'
+  done
+}
+
+# Check that the clock of guest $1 is right: what it tells lies between asking and hearing, give or take 2 s.
+clock_is_right ()
+{
+  local before theirs
+  before=$(date +%s)
+  theirs=$(ramet ssh "$1" -- date +%s) || theirs=0
+  if ((theirs >= before - 2 && theirs <= $(date +%s) + 2)); then
+    ok
+  else
+    fail "the clock of '$1' says $theirs, asked between $before and $(date +%s)"
+  fi
+}
+
+# End libvirtd by the signal $1 (TERM if there is none) and start it again; its guests live on.
+restart_libvirtd ()
+{
+  local pid
+  pid=$(cat /run/libvirtd.pid)
+  kill "-${1:-TERM}" "$pid"
+  wait_for 10 test ! -e "/proc/$pid"
+  libvirtd --daemon
+  wait_for 30 virsh -c qemu:///system uri
+}
+
 # Print type, mode, owner, size, times, hash, extended attributes and link target of everything below folder $1 (or of
 # file $1), sorted: two of these are the same only if nothing was changed. Access times are left out.
 manifest ()
@@ -344,10 +379,11 @@ manifest_domain ()
 }
 
 # Make sure that the base 'debian-12' is defined, with its disk in the pool 'default'. A copy is taken from the cache if
-# ramet verified it before; otherwise ramet makes a base of the cached image, which boots a clone of it once.
+# ramet verified it before; otherwise ramet makes a base of the cached image, which boots a clone of it once. Labs that want
+# it at the same time wait for the first.
 lab_base ()
 {
-  local made image
+  local made image lock
   if virsh -c qemu:///system dominfo debian-12 >/dev/null 2>&1; then
     return 0
   fi
@@ -362,8 +398,39 @@ lab_base ()
     fail "the base's disk is not in the cache: run 'tests/system/lab --build-base' outside the lab"
     exit 1
   fi
-  must ramet base build --image "$image" debian-12
-  must base_store "$made" "$image"
+  exec {lock}>"$made.lock"
+  flock "$lock"
+  if [[ -s $made.xml ]]; then
+    must base_restore "$made"
+  else
+    must ramet base build --image "$image" debian-12
+    must base_store "$made" "$image"
+  fi
+  exec {lock}>&-
+}
+
+# Bring the base 'debian-12' and a template of it that root's clones with --cpus 1 go on from, in seconds and not in the minute or
+# two that an emulated guest boots for. What a test is about must not be the boot.
+lab_template ()
+{
+  local made lock
+  lab_base
+  made=$(template_path "$RAMET_CHECKOUT" "$RAMET_LAB_CACHE")
+  exec {lock}>"$made.lock"
+  flock "$lock"
+  if [[ -d $made ]]; then
+    must template_restore "$made"
+    if [[ $(ramet --json template list | jq -r '.[0].unusable') == null ]]; then
+      exec {lock}>&-
+      return 0
+    fi
+    # of another QEMU or processor
+    must ramet template remove --yes "$(ramet --json template list | jq -r '.[0].name')"
+    rm -rf -- "$made"
+  fi
+  must ramet template create --cpus 1 debian-12
+  must template_store "$made"
+  exec {lock}>&-
 }
 
 # Set lab_image_path to the cached disk of a base with the init $1, which tests/system/run builds for files that call this.
@@ -375,6 +442,30 @@ lab_image ()
     fail "the disk is not in the cache: run 'tests/system/lab --build-base=$1' outside the lab"
     exit 1
   fi
+}
+
+# Define a domain $1 with an empty disk and no more than that, which never boots a system; $2 is its uuid, if it is to have one.
+lab_hollow ()
+{
+  must qemu-img create -q -f qcow2 "/var/lib/libvirt/images/$1.qcow2" 1G
+  cat >"$t_dir/hollow.xml" <<XML
+<domain type='qemu'>
+  <name>$1</name>
+  ${2:+<uuid>$2</uuid>}
+  <memory unit='MiB'>64</memory>
+  <os><type arch='x86_64' machine='q35'>hvm</type></os>
+  <devices>
+    <disk type='file' device='disk'>
+      <driver name='qemu' type='qcow2'/><source file='/var/lib/libvirt/images/$1.qcow2'/><target dev='vda' bus='virtio'/>
+    </disk>
+    <interface type='network'><source network='default'/><model type='virtio'/></interface>
+    <serial type='pty'/>
+    <memballoon model='none'/>
+  </devices>
+</domain>
+XML
+  must virsh -q -c qemu:///system define "$t_dir/hollow.xml"
+  must virsh -q -c qemu:///system pool-refresh default
 }
 
 # Bring back the base that base_store put into the cache as $1.
@@ -413,11 +504,11 @@ base_disk ()
 
 # ------------------------------------------------------------------ packages
 
-# Serve an apt repository with the package 'ramet-probe' (it holds /usr/bin/ramet-probe, which prints its name) to guests.
-# Sets repo_line, a line for a guest's sources.list.
+# Serve an apt repository with the package 'ramet-probe' (it holds /usr/bin/ramet-probe, which prints its name) and the .deb
+# files given to guests. Sets repo_line, a line for a guest's sources.list.
 repo_serve ()
 {
-  local root=$t_dir/repo package=$t_dir/ramet-probe
+  local root=$t_dir/repo package=$t_dir/ramet-probe deb file
   mkdir -p "$root" "$package/DEBIAN" "$package/usr/bin"
   chmod 0755 "$package" "$package/DEBIAN" "$package/usr" "$package/usr/bin"
   printf '#!/bin/sh\necho ramet-probe\n' >"$package/usr/bin/ramet-probe"
@@ -430,6 +521,11 @@ Maintainer: nobody <nobody@example.org>
 Description: shows that a package was installed
 END
   dpkg-deb --root-owner-group --build "$package" "$root/ramet-probe_1.0_all.deb" >/dev/null
+  # an epoch's colon is written as %3a, which would have to be written anew in a URL
+  for deb in "$@"; do
+    file=${deb##*/}
+    cp -- "$deb" "$root/${file//%3a/-}"
+  done
   (cd "$root" && dpkg-scanpackages --multiversion . 2>/dev/null >Packages && gzip -k Packages)
   repo_write_release "$root"
   busybox httpd -p 192.168.122.1:8099 -h "$root"

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
 # What a clone stands on is not changed by ramet, and where something else changed it, that is found before the clone runs.
+# light: no guest of it boots a system
 source "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
 
 images=/var/lib/libvirt/images

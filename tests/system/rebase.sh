@@ -55,7 +55,7 @@ assert_contains "one stands on empty" "$out" "the result"
 check ramet list
 assert_match "one .* empty " "$out" "the list"
 check ramet tree
-assert_match $'empty .*\n  one ' "$out" "the tree"
+assert_match 'empty .*─ one ' "$out" "the tree"
 must "${v[@]}" domrename empty hollow
 check ramet rebase one
 

@@ -26,10 +26,10 @@ reboot_host ()
 
 mkdir -p "$app"
 echo "from the host" >"$app/file"
-lab_base
+lab_template
 
 t_start "a VM is set to start with the host"
-check ramet clone -d "$app" debian-12 home
+check ramet clone --template --cpus 1 -d "$app" debian-12 home
 check ramet autostart home
 check ramet ssh home -- "echo mine >'$app/own'; sync"
 

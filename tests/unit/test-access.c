@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "core/error.h"
-#include "host/access.h"
+#include "host/files/access.h"
 
 #define QEMU_UID 64055 /* nobody's files here are this account's */
 #define QEMU_GID 64055

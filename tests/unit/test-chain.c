@@ -46,6 +46,18 @@ rewrite (const char *target, const char *path, const char *layer, GError **error
   return xml ? squeeze (xml) : NULL;
 }
 
+/* What the definition says of a file's owner holds for it at another place in the chain, too. */
+static void
+test_owner_kept (void)
+{
+  g_autofree char *others = rewrite ("vda", "/p/new.qcow2", "/old", NULL);
+  g_autofree char *own = rewrite ("vda", "/p/new.qcow2", "/p/web.qcow2", NULL);
+
+  g_assert_nonnull (strstr (others, "<source file=\"/old\"/>"));
+  g_assert_nonnull (strstr (own, "<source file=\"/p/web.qcow2\"/>"));
+  g_assert_nonnull (strstr (own, "<source dev=\"/dev/vg/a&amp;b\"><seclabel model=\"dac\" relabel=\"no\"/></source>"));
+}
+
 static void
 test_moved (void)
 {
@@ -104,6 +116,7 @@ main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/chain/another place", test_moved);
+  g_test_add_func ("/chain/owners kept", test_owner_kept);
   g_test_add_func ("/chain/standing alone", test_alone);
   for (gsize i = 0; i < G_N_ELEMENTS (missing); i++)
     {

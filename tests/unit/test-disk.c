@@ -206,7 +206,7 @@ test_set_backing_of_others (void)
 static void
 test_volume_xml (void)
 {
-  g_autofree char *xml = ramet_volume_overlay_xml ("a&b.qcow2", 4096, "/x/<y>.img", "raw");
+  g_autofree char *xml = ramet_volume_overlay_xml ("a&b.qcow2", 4096, "/x/<y>.img", "raw", FALSE);
 
   g_assert_nonnull (strstr (xml, "<compat>1.1</compat>"));
   g_assert_nonnull (strstr (xml, "<name>a&amp;b.qcow2</name>"));

@@ -228,6 +228,30 @@ add_row (const char *group, const char *title, gconstpointer data, GTestDataFunc
   g_test_add_data_func (path, data, func);
 }
 
+static const struct
+{
+  const char *text, *vm, *snapshot;
+} point_rows[] = {
+  { "web@before", "web", "before" },
+  { "a@b@c", "a@b", "c" },
+  { "web", NULL, NULL },
+  { "web@", NULL, NULL },
+  { "@shop", NULL, NULL },
+  { "@", NULL, NULL },
+};
+
+static void
+test_point (gconstpointer data)
+{
+  gsize i = GPOINTER_TO_SIZE (data);
+  g_autofree char *vm = NULL;
+  g_autofree char *snapshot = NULL;
+
+  g_assert_cmpint (ramet_name_split_point (point_rows[i].text, &vm, &snapshot), ==, point_rows[i].vm != NULL);
+  g_assert_cmpstr (vm, ==, point_rows[i].vm);
+  g_assert_cmpstr (snapshot, ==, point_rows[i].snapshot);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -240,6 +264,8 @@ main (int argc, char **argv)
     add_row ("mac", mac_rows[i].title, GSIZE_TO_POINTER (i), test_mac);
   for (gsize i = 0; i < G_N_ELEMENTS (size_rows); i++)
     add_row ("size", size_rows[i].title, GSIZE_TO_POINTER (i), test_size);
+  for (gsize i = 0; i < G_N_ELEMENTS (point_rows); i++)
+    add_row ("point", point_rows[i].text, GSIZE_TO_POINTER (i), test_point);
   g_test_add_func ("/names/hint-of-upper-case", test_hint_of_upper_case);
   g_test_add_func ("/names/mac-from-bytes", test_mac_from_bytes);
   return g_test_run ();

@@ -6,6 +6,7 @@
 #include "model/domain.h"
 #include "model/rewrite.h"
 #include "model/share.h"
+#include "model/template.h"
 #include "model/xml.h"
 
 #define UUID "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee"
@@ -96,6 +97,39 @@ static const struct
   { "cdrom", "", "<disk type='file' device='cdrom'><source file='/i.iso'/><target dev='sda'/></disk>", "<readonly/>", "" },
   { "PCI addresses", "", "<hub type='usb'><address type='usb' bus='0' port='1'/></hub>", "port=\"1\"", "" },
 };
+
+/* Where the clone's serial console is logged: what stands in the base, and in the clone. */
+static const struct
+{
+  const char *name, *devices, *has, *lacks;
+} serial_logs[] = {
+  { "there is none", "<serial type='pty'><target port='0'/></serial>", "<log file=\"/log/web.log\" append=\"on\"/>", "" },
+  { "one of ramet's", "<serial type='pty'><log file='/log/base-serial0.log' append='off'/></serial>",
+    "<log file=\"/log/web.log\" append=\"on\"/>", "base-" },
+  { "another's", "<serial type='pty'><log file='/log/base.log'/></serial>", "<log file=\"/log/web.log\" append=\"on\"/>", "base" },
+  { "only the first", "<serial type='pty'/><serial type='pty'><target port='1'/></serial>",
+    "<log file=\"/log/web.log\" append=\"on\"/>", "" },
+  { "no console", "<parallel type='pty'/>", "<parallel type=\"pty\"/>", "/log/web.log" },
+};
+
+static void
+test_serial_log (gconstpointer data)
+{
+  gsize i = GPOINTER_TO_SIZE (data);
+  g_autoptr (RametIdentity) with = identity ();
+  g_autoptr (GError) error = NULL;
+  g_autofree char *xml = NULL;
+  const char *found;
+
+  with->serial_log = g_strdup ("/log/web.log");
+  xml = rewrite ("", serial_logs[i].devices, with, &error);
+  g_assert_no_error (error);
+  if (strstr (xml, serial_logs[i].has) == NULL)
+    g_error ("no '%s' in %s", serial_logs[i].has, xml);
+  found = strstr (xml, "<log ");
+  g_assert_true (found == NULL || strstr (found + 1, "<log ") == NULL);
+  g_assert_true (*serial_logs[i].lacks == '\0' || strstr (xml, serial_logs[i].lacks) == NULL);
+}
 
 static void
 test_kept (gconstpointer data)
@@ -192,6 +226,109 @@ test_options (void)
   g_assert_nonnull (strstr (xml, "<source dir=\"/a, &quot;b&quot; &lt;é&gt;\"/>"));
 }
 
+/* A clone of a snapshot: ramet's own frozen layer may get QEMU's user as its owner, what is under it may not. */
+static void
+test_own_layer (void)
+{
+  g_autoptr (RametIdentity) with = identity ();
+  const RametOverlay *overlay = g_ptr_array_index (with->overlays, 0);
+  g_autofree char *xml = NULL;
+  const char *frozen;
+  const char *base;
+
+  ((RametLayer *) g_ptr_array_index (overlay->layers, 0))->own = TRUE;
+  xml = rewrite ("", "", with, NULL);
+  frozen = strstr (xml, "<source file=\"/b.qcow2\"/>");
+  base = strstr (xml, "<source file=\"/a.img\">");
+  g_assert_nonnull (frozen);
+  g_assert_nonnull (base);
+  g_assert_true (frozen < base && base < strstr (xml, "relabel=\"no\""));
+}
+
+/* What a share of the same folder takes the place of is no news. */
+static void
+test_shares_again (void)
+{
+  static const char shared[] = "<filesystem type='mount'><source dir='/srv/a'/><target dir='t'/></filesystem>"
+                               "<filesystem type='mount'><source dir='/srv/b'/><target dir='u'/></filesystem>";
+  g_autoptr (RametIdentity) with = identity ();
+  g_autoptr (GPtrArray) notes = g_ptr_array_new_with_free_func (g_free);
+  g_autofree char *base = domain ("", shared);
+  g_autofree char *xml = NULL;
+
+  g_ptr_array_add (with->shares, ramet_share_new ("/srv/a", "/srv/a", "ramet0"));
+  xml = ramet_rewrite_domain (base, with, notes, NULL);
+  g_assert_nonnull (strstr (xml, "<source dir=\"/srv/a\"/>"));
+  g_assert_null (strstr (xml, "/srv/b"));
+  g_assert_cmpuint (notes->len, ==, 1);
+  g_assert_nonnull (strstr (g_ptr_array_index (notes, 0), "'/srv/b'"));
+}
+
+#define SLOT(tag) "<filesystem type='mount' accessmode='squash'><source dir='/none'/><target dir='" tag "'/><readonly/>" \
+                  "<address type='pci' slot='0x07'/></filesystem>"
+#define AGENT "<channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>"
+
+/* A guest that goes on from saved memory: @error is a part of the message where it is refused. */
+static const struct
+{
+  const char *name;
+  const char *top;
+  const char *devices;
+  guint n_shares;
+  const char *has;
+  const char *lacks;
+  const char *error;
+} going_on[] = {
+  { "genid stays", "<genid>99999999-9999-9999-9999-999999999999</genid>", AGENT, 0, "<genid>99999999-", "", NULL },
+  { "name", "", AGENT, 0, "<name>web</name>", "<name>base", NULL },
+  { "mac", "", AGENT, 0, MAC, "52:54:00:11:11:11", NULL },
+  { "tap device", "", AGENT, 0, "", "vnet3", NULL },
+  { "overlay", "", AGENT, 0, "<source file=\"/o.qcow2\"/>", "", NULL },
+  { "a share takes its slot", "", AGENT SLOT ("ramet0"), 1, "<source dir=\"/srv/0\"/>", "/none", NULL },
+  { "a slot's device stays", "", AGENT SLOT ("ramet0"), 1, "<target dir=\"ramet0\"/>\n      <readonly/>\n      <address", "", NULL },
+  { "a slot without a share", "", AGENT SLOT ("ramet0") SLOT ("ramet1"), 1, "<source dir=\"/slot\"/>", "/none", NULL },
+  { "a share without a slot", "", AGENT SLOT ("ramet1"), 1, "", "", "no device for each of the shares" },
+  { "two shares and one slot", "", AGENT SLOT ("ramet0"), 2, "", "", "no device for each of the shares" },
+  { "one tag twice", "", AGENT SLOT ("ramet0") SLOT ("ramet0"), 1, "", "", "no device for each of the shares" },
+  { "a writable share", "", AGENT "<filesystem type='mount'><source dir='/x'/><target dir='y'/></filesystem>", 0, "", "",
+    "filesystem cannot be cloned safely: base and clone would write" },
+  { "a share of RAM", "", AGENT "<filesystem type='ram'><source usage='1'/><target dir='y'/><readonly/></filesystem>", 0, "", "",
+    "filesystem cannot be cloned safely" },
+  { "no agent", "", "", 0, "", "", "no channel for a guest agent" },
+  { "a TPM", "", AGENT "<tpm><backend type='emulator'/></tpm>", 0, "", "", "secrets of its TPM" },
+  { "a host device", "", AGENT "<hostdev mode='subsystem' type='pci'/>", 0, "", "", "/domain/devices/hostdev" },
+};
+
+static void
+test_going_on (gconstpointer data)
+{
+  gsize i = GPOINTER_TO_SIZE (data);
+  g_autoptr (RametIdentity) with = identity ();
+  g_autoptr (GError) error = NULL;
+  g_autofree char *xml = NULL;
+
+  with->goes_on = TRUE;
+  with->slot_folder = g_strdup ("/slot");
+  for (guint n = 0; n < going_on[i].n_shares; n++)
+    {
+      g_autofree char *tag = ramet_template_slot_tag (n);
+      g_autofree char *source = g_strdup_printf ("/srv/%u", n);
+
+      g_ptr_array_add (with->shares, ramet_share_new (source, source, tag));
+    }
+  xml = rewrite (going_on[i].top, going_on[i].devices, with, &error);
+  if (going_on[i].error)
+    {
+      g_assert_error (error, RAMET_ERROR, RAMET_ERROR_REFUSED);
+      g_assert_nonnull (strstr (error->message, going_on[i].error));
+      return;
+    }
+  g_assert_no_error (error);
+  g_assert_nonnull (strstr (xml, going_on[i].has));
+  if (*going_on[i].lacks && strstr (xml, going_on[i].lacks))
+    g_error ("'%s' is still in %s", going_on[i].lacks, xml);
+}
+
 /* The clone's own XML, cloned again, keeps every rule. */
 static void
 test_again (void)
@@ -247,14 +384,28 @@ main (int argc, char **argv)
 
       g_test_add_data_func (path, GSIZE_TO_POINTER (i), test_kept);
     }
+  for (gsize i = 0; i < G_N_ELEMENTS (serial_logs); i++)
+    {
+      g_autofree char *path = g_strconcat ("/rewrite/serial log/", serial_logs[i].name, NULL);
+
+      g_test_add_data_func (path, GSIZE_TO_POINTER (i), test_serial_log);
+    }
   for (gsize i = 0; i < G_N_ELEMENTS (refused); i++)
     {
       g_autofree char *path = g_strconcat ("/rewrite/refused/", refused[i].name, NULL);
 
       g_test_add_data_func (path, GSIZE_TO_POINTER (i), test_refused);
     }
+  for (gsize i = 0; i < G_N_ELEMENTS (going_on); i++)
+    {
+      g_autofree char *path = g_strconcat ("/rewrite/going on/", going_on[i].name, NULL);
+
+      g_test_add_data_func (path, GSIZE_TO_POINTER (i), test_going_on);
+    }
   g_test_add_func ("/rewrite/all findings at once", test_all_findings);
   g_test_add_func ("/rewrite/options", test_options);
+  g_test_add_func ("/rewrite/a layer of ramet's", test_own_layer);
+  g_test_add_func ("/rewrite/shares taken over", test_shares_again);
   g_test_add_func ("/rewrite/a clone of the clone", test_again);
   g_test_add_func ("/rewrite/document type", test_document_type);
   g_test_add_func ("/rewrite/facts", test_facts);

@@ -10,7 +10,7 @@
 
 #include "core/error.h"
 #include "core/paths.h"
-#include "host/ssh.h"
+#include "host/guest/ssh.h"
 
 #define BYTES_0_TO_31 "AABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f"
 #define ED25519 "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI" BYTES_0_TO_31
@@ -190,7 +190,11 @@ test_own_key (void)
 
   empty_home ();
   put_key ("id_orphan.pub", RSA "\n");
-  g_assert_true (ramet_ssh_public_keys (keys, &private_key, &error));
+  g_assert_true (ramet_ssh_public_keys (keys, FALSE, &private_key, &error));
+  g_assert_no_error (error);
+  g_assert_cmpuint (keys->len, ==, 0);
+  g_assert_null (private_key);
+  g_assert_true (ramet_ssh_public_keys (keys, TRUE, &private_key, &error));
   g_assert_no_error (error);
   g_assert_cmpuint (keys->len, ==, 1);
   g_assert_true (ramet_ssh_check_public_key (keys->pdata[0]));
@@ -199,7 +203,7 @@ test_own_key (void)
   folder = g_path_get_dirname (private_key);
   g_assert_cmpint (stat (folder, &st), ==, 0);
   g_assert_cmpint (st.st_mode & 07777, ==, 0700);
-  g_assert_true (ramet_ssh_public_keys (again, &same, &error));
+  g_assert_true (ramet_ssh_public_keys (again, TRUE, &same, &error));
   g_assert_cmpstr (same, ==, private_key);
   g_assert_cmpstr (again->pdata[0], ==, keys->pdata[0]);
   dir = g_dir_open (folder, 0, NULL);
@@ -225,7 +229,7 @@ test_users_keys (void)
   put_key ("id_orphan.pub", ECDSA "\n");
   put_key ("id_broken", "secret");
   put_key ("id_broken.pub", "hello\n");
-  g_assert_true (ramet_ssh_public_keys (keys, &private_key, &error));
+  g_assert_true (ramet_ssh_public_keys (keys, TRUE, &private_key, &error));
   g_assert_no_error (error);
   g_assert_null (private_key);
   g_assert_cmpuint (keys->len, ==, 2);
@@ -244,7 +248,7 @@ test_odd_key (void)
   empty_home ();
   put_key ("id_work", "secret");
   put_key ("id_work.pub", RSA "\n");
-  g_assert_true (ramet_ssh_public_keys (keys, &private_key, NULL));
+  g_assert_true (ramet_ssh_public_keys (keys, TRUE, &private_key, NULL));
   g_assert_nonnull (private_key);
   g_assert_cmpuint (keys->len, ==, 2);
 }
@@ -433,6 +437,9 @@ test_banner (gconstpointer data)
   g_assert_cmpint (fine, ==, banner_rows[i].fine);
   if (!fine)
     g_assert_error (error, RAMET_ERROR, RAMET_ERROR_TIMEOUT);
+  g_clear_error (&error);
+  g_assert_true (ramet_ssh_listens (task, "127.0.0.1", port, g_get_monotonic_time () + SOON_US, &error));
+  g_assert_no_error (error);
   g_socket_service_stop (service);
   while (g_main_context_iteration (NULL, FALSE))
     ;
@@ -467,6 +474,9 @@ test_has_key_timeout (void)
 
   g_assert_false (ramet_ssh_has_key (task, "127.0.0.1", 1, ED25519, g_get_monotonic_time () + G_USEC_PER_SEC / 2,
                                      &error));
+  g_assert_error (error, RAMET_ERROR, RAMET_ERROR_TIMEOUT);
+  g_clear_error (&error);
+  g_assert_false (ramet_ssh_listens (task, "127.0.0.1", 1, g_get_monotonic_time () + G_USEC_PER_SEC / 2, &error));
   g_assert_error (error, RAMET_ERROR, RAMET_ERROR_TIMEOUT);
 }
 

@@ -126,6 +126,66 @@ test_strip (gconstpointer data)
   g_assert_cmpstr (text, ==, strip_rows[i].text);
 }
 
+static const struct
+{
+  const char *typed, *nearest;
+} nearest_rows[] = {
+  { "memry", "memory" }, { "memroy", "memory" }, { "memmory", "memory" }, { "Memory", "memory" }, { "cpu", "cpus" },
+  { "cpsu", "cpus" },    { "x", NULL },          { "potatoes", NULL },
+};
+
+static void
+test_nearest (gconstpointer data)
+{
+  static const char *const words[] = { "cpus", "memory", "network", NULL };
+  gsize i = GPOINTER_TO_SIZE (data);
+
+  g_assert_cmpstr (ramet_text_nearest (nearest_rows[i].typed, words), ==, nearest_rows[i].nearest);
+}
+
+static const struct
+{
+  gint64 seconds;
+  const char *text;
+} age_rows[] = {
+  { -5, "0 s" },           { 0, "0 s" },            { 119, "119 s" },        { 120, "2 min" },       { 7199, "119 min" },
+  { 7200, "2 h" },         { 172799, "47 h" },      { 172800, "2 d" },       { 14 * 86400 - 1, "13 d" }, { 14 * 86400, "2 w" },
+  { 60 * 86400, "2 mo" },  { 730 * 86400 - 1, "24 mo" }, { 730 * 86400, "2 y" },
+};
+
+static void
+test_age (gconstpointer data)
+{
+  gsize i = GPOINTER_TO_SIZE (data);
+  g_autofree char *text = ramet_text_age (age_rows[i].seconds);
+
+  g_assert_cmpstr (text, ==, age_rows[i].text);
+}
+
+static const struct
+{
+  const char *title, *text;
+  guint columns;
+  const char *wrapped;
+} wrap_rows[] = {
+  { "nothing", "", 5, "" },
+  { "fits", "one two", 7, "one two" },
+  { "one column less", "one two", 6, "one\n  two" },
+  { "several lines", "a b c d e", 3, "a b\n  c d\n  e" },
+  { "a word wider than all", "a potatoes b", 4, "a\n  potatoes\n  b" },
+  { "columns are no bytes", "größe …", 7, "größe …" },
+  { "no end of room", "one two", G_MAXUINT, "one two" },
+};
+
+static void
+test_wrap (gconstpointer data)
+{
+  gsize i = GPOINTER_TO_SIZE (data);
+  g_autofree char *wrapped = ramet_text_wrap (wrap_rows[i].text, wrap_rows[i].columns, "  ");
+
+  g_assert_cmpstr (wrapped, ==, wrap_rows[i].wrapped);
+}
+
 static void
 add_row (const char *group, const char *title, gsize i, GTestDataFunc func)
 {
@@ -145,8 +205,18 @@ main (int argc, char **argv)
     add_row ("clip", clip_rows[i].title, i, test_clip);
   for (gsize i = 0; i < G_N_ELEMENTS (size_rows); i++)
     add_row ("size", size_rows[i].text, i, test_size);
+  for (gsize i = 0; i < G_N_ELEMENTS (age_rows); i++)
+    {
+      g_autofree char *seconds = g_strdup_printf ("%" G_GINT64_FORMAT, age_rows[i].seconds);
+
+      add_row ("age", seconds, i, test_age);
+    }
   for (gsize i = 0; i < G_N_ELEMENTS (strip_rows); i++)
     add_row ("strip", strip_rows[i].title, i, test_strip);
+  for (gsize i = 0; i < G_N_ELEMENTS (wrap_rows); i++)
+    add_row ("wrap", wrap_rows[i].title, i, test_wrap);
+  for (gsize i = 0; i < G_N_ELEMENTS (nearest_rows); i++)
+    add_row ("nearest", nearest_rows[i].typed, i, test_nearest);
   g_test_add_func ("/text/escape/any bytes", test_escape_any);
   return g_test_run ();
 }

@@ -98,6 +98,32 @@ test_no_destroy (void)
   g_assert_cmpstr (story->str, ==, "a");
 }
 
+static gboolean
+find_two (gpointer data, GError **error)
+{
+  g_autoptr (GPtrArray) findings = ramet_findings_new ();
+  GError *first = NULL;
+  GError *second = NULL;
+
+  ramet_error_set (&first, RAMET_ERROR_FAILED, "disk on fire");
+  ramet_error_set (&second, RAMET_ERROR_FAILED, "hose cut");
+  ramet_findings_take (findings, first);
+  ramet_findings_take (findings, second);
+  return ramet_findings_raise (findings, error);
+}
+
+static void
+test_all_is_told (void)
+{
+  RametUndo *undo = ramet_undo_new ();
+
+  ramet_undo_push (undo, "put out the fire", find_two, NULL, NULL);
+  g_test_expect_message ("ramet", G_LOG_LEVEL_WARNING, "could not put out the fire: disk on fire");
+  g_test_expect_message ("ramet", G_LOG_LEVEL_WARNING, "could not put out the fire: hose cut");
+  ramet_undo_free (undo);
+  g_test_assert_expected_messages ();
+}
+
 static const struct
 {
   RametErrorCode code;
@@ -200,6 +226,34 @@ test_findings (void)
   g_assert_null (ramet_error_get_next (next));
 }
 
+static void
+test_side_by_side (void)
+{
+  g_autoptr (GPtrArray) errors = ramet_errors_new (3);
+  g_autoptr (GPtrArray) none = ramet_errors_new (0);
+  g_autoptr (GError) error = NULL;
+
+  g_assert_true (ramet_errors_raise (none, &error));
+  g_assert_true (ramet_errors_raise (errors, &error));
+  ramet_errors_set (errors, 0, make_error (RAMET_ERROR_STATE, "replaced", NULL));
+  ramet_errors_set (errors, 0, make_error (RAMET_ERROR_STATE, "first", NULL));
+  ramet_errors_set (errors, 2, make_error (RAMET_ERROR_TIMEOUT, "third", NULL));
+  g_assert_false (ramet_errors_raise (errors, &error));
+  g_assert_error (error, RAMET_ERROR, RAMET_ERROR_STATE);
+  g_assert_cmpstr (error->message, ==, "first");
+  g_assert_cmpstr (ramet_error_get_next (error)->message, ==, "third");
+  g_clear_error (&error);
+  /* Ctrl-C is told alone: it is why the others failed, too */
+  ramet_errors_set (errors, 1, make_error (RAMET_ERROR_CANCELLED, "interrupted", NULL));
+  g_assert_false (ramet_errors_raise (errors, &error));
+  g_assert_error (error, RAMET_ERROR, RAMET_ERROR_CANCELLED);
+  g_assert_null (ramet_error_get_next (error));
+  ramet_errors_set (errors, 0, NULL);
+  ramet_errors_set (errors, 1, NULL);
+  ramet_errors_set (errors, 2, NULL);
+  g_assert_true (ramet_errors_raise (errors, NULL));
+}
+
 int
 main (int argc, char **argv)
 {
@@ -217,9 +271,11 @@ main (int argc, char **argv)
       g_test_add_data_func (path, GSIZE_TO_POINTER (i), test_exit_status);
     }
   g_test_add_func ("/undo/data of somebody else", test_no_destroy);
+  g_test_add_func ("/undo/all that fails is told", test_all_is_told);
   g_test_add_func ("/error/exit-status/foreign", test_foreign_exit_status);
   g_test_add_func ("/error/hint/ours", test_hint);
   g_test_add_func ("/error/hint/foreign", test_hint_on_foreign);
   g_test_add_func ("/error/findings", test_findings);
+  g_test_add_func ("/error/side-by-side", test_side_by_side);
   return g_test_run ();
 }

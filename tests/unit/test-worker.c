@@ -5,7 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "host/worker.h"
+#include "host/libvirt/worker.h"
 
 /* The record of a child that does nothing until it is killed. */
 static char *
@@ -40,6 +40,9 @@ test_self (void)
   g_assert_nonnull (self);
   g_assert_true (g_regex_match_simple ("^[0-9a-z-]+$", self, 0, 0));
   g_assert_cmpint (ramet_worker_look (self), ==, RAMET_WORKER_AT_WORK);
+  g_assert_true (ramet_worker_is_self (self));
+  g_assert_false (ramet_worker_is_self (NULL));
+  g_assert_false (ramet_worker_is_self (RAMET_WORKER_KEPT_RECORD));
 }
 
 static void
@@ -50,6 +53,7 @@ test_killed (void)
   siginfo_t info;
 
   g_assert_cmpint (ramet_worker_look (record), ==, RAMET_WORKER_AT_WORK);
+  g_assert_false (ramet_worker_is_self (record));
   kill (pid, SIGKILL);
   /* dead, and not yet reaped: its number is still taken */
   g_assert_cmpint (waitid (P_PID, (id_t) pid, &info, WEXITED | WNOWAIT), ==, 0);

@@ -34,10 +34,7 @@ base_image_path ()
 base_domain_path ()
 {
   local -a sources=()
-  local path
-  for path in "$1"/src/*/base*.[ch] "$1"/src/*/*-base.[ch]; do
-    [[ ! -e $path ]] || sources+=("${path#"$1"/}")
-  done
+  mapfile -t sources < <(cd -- "$1" && find src \( -path '*/base*' -o -name '*-base.[ch]' \) -name '*.[ch]' | LC_ALL=C sort)
   printf '%s/debian-12-%s-verified\n' "$2" "$(base_hash "$1" bootstrap/base templates "${sources[@]}")"
 }
 
@@ -48,7 +45,7 @@ base_image_build ()
   init=${3:-systemd}
   mkdir -p -- "$2"
   image=$(base_image_path "$1" "$2" "$init")
-  exec {fd}>"$2/lock"
+  exec {fd}>"$2/lock-$init"
   flock "$fd"
   if [[ -s $image ]]; then
     exit 0
