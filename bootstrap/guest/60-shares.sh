@@ -498,8 +498,8 @@ release() {
     held=$(each detach_one 2>&7) && return 0
     [ -n "$held" ] && [ $turn != 4 ] && end_users "$held" || break
   done
-  # what took all the time to stop may take as long to start
-  hurry=--no-block
+  # what took all the time to stop may take as long to start; to ask for it takes a guest on a busy host its time as well
+  hurry=--no-block patience=30 ends=''
   restore >/dev/null || :
   [ -z "$held" ] || printf '%s\n' "$held"
   return 4

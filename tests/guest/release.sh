@@ -111,6 +111,10 @@ esac'
   share release --stop-users
   ok 'share release: what does not let go' is "$status $(states)" '4 attached attached '
   ok 'share release: is started again' has "$root/calls" 'systemctl --no-block start -- stubborn.service'
+  stand_in systemctl 'case "$*" in *"start -- stubborn.service") sleep 2 ;; *"stop -- stubborn.service") sleep 5; exit 1 ;; esac'
+  share release --stop-users --patience=2
+  ok 'share release: with time of its own for that' is "$status $(cat "$record")" '4 '
+  stand_in systemctl
   umount "$root/proc/$holder/cgroup"
   kill $holder
   wait $holder 2>/dev/null
