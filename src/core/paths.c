@@ -97,3 +97,10 @@ ramet_paths_apply_key (void)
 {
   return g_build_filename (g_get_user_state_dir (), "ramet", "apply-key", NULL);
 }
+
+/** ramet_paths_turns: (transfer full): the folder of locks by which clones of this user begin one after the other */
+char *
+ramet_paths_turns (void)
+{
+  return g_build_filename (g_get_user_runtime_dir (), "ramet", NULL);
+}

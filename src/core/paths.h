@@ -10,3 +10,4 @@ char *ramet_paths_ssh_key (void);
 char *ramet_paths_program (void);
 char *ramet_paths_put_back (void);
 char *ramet_paths_apply_key (void);
+char *ramet_paths_turns (void);

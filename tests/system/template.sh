@@ -129,6 +129,34 @@ for step in file-made clone-state clone-restored clone-became; do
   assert_eq "$access" "$(getfacl -p /home/closed /home/closed/app)" "the access of one that was killed at $step"
 done
 
+t_start "where as many begin as there are processors, another one waits for its turn, and says so"
+turns=${XDG_RUNTIME_DIR:-$HOME/.cache}/ramet
+holders=()
+for ((i = 0; i < $(nproc); i++)); do
+  flock -n "$turns/turn-$i" sleep 1000 &
+  holders+=("$!")
+done
+env --default-signal=INT ramet clone --template --cpus 1 debian-12 late >/dev/null 2>"$t_dir/late" &
+late=$!
+wait_for 30 grep -q "late: waiting for its turn: $(nproc) others are beginning" "$t_dir/late"
+assert_eq creating "$(ramet --json list --all | jq -r '.[] | select(.name == "late") | .state')" "its state while it waits"
+kill -INT "$late"
+status=0
+wait "$late" || status=$?
+assert_eq 130 "$status" "the exit status after Ctrl-C"
+expect_status 3 ramet info late
+ramet clone -q --template --cpus 1 debian-12 late &
+late=$!
+wait_for 30 test -e "$images/late.qcow2"
+sleep 2
+assert_eq "shut off" "$(virsh -c qemu:///system domstate late | xargs)" "its state while it waits"
+pkill -P "${holders[0]}" || kill "${holders[0]}"
+check wait "$late"
+assert_eq late "$(ramet ssh late -- hostname)" "what the guest says"
+check ramet remove --yes late
+pkill -x -f "sleep 1000"
+wait
+
 t_start "$n_clones clones, four at a time, are all somebody else"
 seq "$n_clones" | xargs -P 4 -I{} timeout 600 ramet clone -q --template --cpus 1 -d "$other" debian-12 many{} \
   >"$t_dir/many" 2>&1 || fail "making them: $(cat "$t_dir/many")"

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "core/error.h"
+#include "core/paths.h"
 #include "host/files/lock.h"
 
 static char *file;
@@ -181,13 +182,76 @@ test_gone (void)
   g_assert_error (error, RAMET_ERROR, RAMET_ERROR_FAILED);
 }
 
+static gboolean
+on_free (gpointer data)
+{
+  RametLock **turn = data;
+
+  g_clear_pointer (turn, ramet_lock_free);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+test_turns (void)
+{
+  g_autoptr (RametTask) task = ramet_task_new ("shop", NULL);
+  g_autoptr (GError) error = NULL;
+  RametLock *first = NULL;
+  g_autoptr (RametLock) second = NULL;
+  g_autoptr (RametLock) third = NULL;
+  gint64 since_us = g_get_monotonic_time ();
+
+  g_assert_true (ramet_lock_turn (task, 2, &first, &error));
+  g_assert_true (ramet_lock_turn (task, 2, &second, &error));
+  g_assert_true (first != NULL && second != NULL);
+  g_timeout_add (300, on_free, &first);
+  g_assert_true (ramet_lock_turn (task, 2, &third, &error));
+  g_assert_no_error (error);
+  g_assert_nonnull (third);
+  g_assert_null (first);
+  g_assert_cmpint (g_get_monotonic_time () - since_us, >=, 250000);
+}
+
+static void
+test_turn_cancelled (void)
+{
+  g_autoptr (GCancellable) cancellable = g_cancellable_new ();
+  g_autoptr (RametTask) task = ramet_task_new ("shop", cancellable);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (RametLock) first = NULL;
+  g_autoptr (RametLock) second = NULL;
+
+  g_assert_true (ramet_lock_turn (task, 1, &first, &error));
+  g_timeout_add (100, on_cancel, cancellable);
+  g_assert_false (ramet_lock_turn (task, 1, &second, &error));
+  g_assert_error (error, RAMET_ERROR, RAMET_ERROR_CANCELLED);
+  g_assert_null (second);
+}
+
+/* Where there are none, nobody waits. */
+static void
+test_no_turns (void)
+{
+  g_autoptr (RametTask) task = ramet_task_new ("shop", NULL);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (RametLock) turn = NULL;
+  g_autofree char *folder = ramet_paths_turns ();
+
+  g_assert_cmpint (g_mkdir_with_parents (g_get_user_runtime_dir (), 0700), ==, 0);
+  g_assert_true (g_file_set_contents (folder, "", 0, NULL));
+  g_assert_true (ramet_lock_turn (task, 1, &turn, &error));
+  g_assert_no_error (error);
+  g_assert_null (turn);
+  g_assert_cmpint (g_unlink (folder), ==, 0);
+}
+
 int
 main (int argc, char **argv)
 {
   g_autofree char *folder = NULL;
   int status;
 
-  g_test_init (&argc, &argv, NULL);
+  g_test_init (&argc, &argv, G_TEST_OPTION_ISOLATE_DIRS, NULL);
   ramet_talk_init (RAMET_TALK_QUIET);
   folder = g_dir_make_tmp ("ramet-lock-XXXXXX", NULL);
   file = g_build_filename (folder, "ramet.ini", NULL);
@@ -199,6 +263,9 @@ main (int argc, char **argv)
   g_test_add_func ("/lock/folder-stays-free", test_folder_stays_free);
   g_test_add_func ("/lock/cancelled", test_cancelled);
   g_test_add_func ("/lock/gone", test_gone);
+  g_test_add_func ("/lock/turns", test_turns);
+  g_test_add_func ("/lock/turn-cancelled", test_turn_cancelled);
+  g_test_add_func ("/lock/no-turns", test_no_turns);
   status = g_test_run ();
   g_unlink (file);
   g_rmdir (folder);

@@ -11,17 +11,20 @@
 #include <unistd.h>
 
 #include "core/error.h"
+#include "core/paths.h"
 
 #define ASK_AGAIN_MS 200
 #define GRANTS_FOLDER "/var/lib/libvirt" /* any that all users of this host's libvirtd can open */
 #define GRANTS_ASK_AGAIN_US 10000
 #define GRANTS_PATIENCE_US (30 * G_TIME_SPAN_SECOND)
+#define TURN_ASK_AGAIN_MS 50
+#define TURN_S 60 /* what takes longer hangs, or waits for something else than a processor */
 
 struct _RametLock
 {
   char *path;
   int fd;
-  guint follow; /* the source that looks whether the file is another one by now */
+  guint source; /* looks whether the file is another one by now; of a turn, ends it */
 };
 
 /* Who holds the lock, as far as the kernel tells; 0 if that is not known. */
@@ -148,7 +151,7 @@ ramet_lock_file (RametTask *task, const char *path, GError **error)
     {
       if (is_current (lock->fd, path))
         {
-          lock->follow = g_timeout_add (ASK_AGAIN_MS, follow, lock);
+          lock->source = g_timeout_add (ASK_AGAIN_MS, follow, lock);
           return g_steal_pointer (&lock);
         }
       close (lock->fd);
@@ -185,11 +188,77 @@ ramet_lock_grants (void)
   return lock->fd < 0 ? NULL : g_steal_pointer (&lock);
 }
 
+static gboolean
+end_turn (gpointer data)
+{
+  RametLock *lock = data;
+
+  close (lock->fd);
+  lock->fd = -1;
+  lock->source = 0;
+  return G_SOURCE_REMOVE;
+}
+
+/* -1 with errno set: EWOULDBLOCK if others have them all. */
+static int
+try_turns (const char *folder, guint n_at_once)
+{
+  int fd = -1;
+
+  for (guint i = 0; i < n_at_once; i++)
+    {
+      g_autofree char *path = g_strdup_printf ("%s/turn-%u", folder, i);
+      int why;
+
+      fd = open (path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+      if (fd < 0 || flock (fd, LOCK_EX | LOCK_NB) == 0)
+        return fd;
+      why = errno;
+      close (fd);
+      errno = why;
+    }
+  return -1;
+}
+
+/**
+ * ramet_lock_turn:
+ * @n_at_once: how many of this user's processes have their turn at the same time
+ * @ret_turn: (out) (transfer full) (nullable): %NULL where there are no turns to be had, and all may go on at once
+ * @error: RAMET_ERROR_CANCELLED
+ *
+ * Waits for a turn. It ends when it is freed, with the process, or after a minute of which the main loop hears, so that what
+ * hangs keeps nobody waiting for long.
+ */
+gboolean
+ramet_lock_turn (RametTask *task, guint n_at_once, RametLock **ret_turn, GError **error)
+{
+  g_autofree char *folder = ramet_paths_turns ();
+  gboolean told = FALSE;
+  int fd;
+
+  *ret_turn = NULL;
+  g_mkdir_with_parents (folder, 0700);
+  while ((fd = try_turns (folder, n_at_once)) < 0 && (errno == EWOULDBLOCK || errno == EINTR))
+    {
+      if (!told)
+        ramet_task_step (task, "waiting for its turn: %u others are beginning", n_at_once);
+      told = TRUE;
+      if (!ramet_task_sleep (task, TURN_ASK_AGAIN_MS, error))
+        return FALSE;
+    }
+  if (fd < 0)
+    return TRUE;
+  *ret_turn = g_new0 (RametLock, 1);
+  (*ret_turn)->fd = fd;
+  (*ret_turn)->source = g_timeout_add_seconds (TURN_S, end_turn, *ret_turn);
+  return TRUE;
+}
+
 void
 ramet_lock_free (RametLock *lock)
 {
-  if (lock->follow)
-    g_source_remove (lock->follow);
+  if (lock->source)
+    g_source_remove (lock->source);
   if (lock->fd >= 0)
     close (lock->fd);
   g_free (lock->path);

@@ -26,6 +26,7 @@ typedef struct
   RametUndo *undo;
   RametDomain *domain;
   RametSeal *seal; /* once the console is closed */
+  RametLock *turn; /* while it goes on from memory and becomes somebody, where that was waited for */
   gint64 deadline_us;
 } Make;
 
@@ -309,20 +310,31 @@ bootstrap (Make *make, GError **error)
   return TRUE;
 }
 
+/*
+ * A guest that goes on keeps a processor busy until it is reached. More of them at once than there are processors would only
+ * keep each other from it, and those of whom nothing is heard for too long are given up.
+ */
+static gboolean
+wait_for_turn (Make *make, GError **error)
+{
+  return !ramet_connection_is_local (make->plan->connection) ||
+         ramet_lock_turn (make->task, g_get_num_processors (), &make->turn, error);
+}
+
 static gboolean
 go_on (Make *make, GError **error)
 {
   g_autofree char *what = g_strdup_printf ("switch '%s' off", make->plan->options->name);
   gint64 since_us = g_get_monotonic_time ();
 
-  if (!set_state (make, RAMET_STATE_BOOTSTRAPPING, error))
+  if (!wait_for_turn (make, error) || !set_state (make, RAMET_STATE_BOOTSTRAPPING, error))
     return FALSE;
   RAMET_STEP ("clone-bootstrapping");
   ramet_undo_push (make->undo, what, undo_destroy, ramet_domain_ref (make->domain),
                    (GDestroyNotify) ramet_domain_unref);
   if (!ramet_clone_restore (make->plan, make->domain, make->task, error))
     return FALSE;
-  /* the guest is given its time whole: what was copied for it is none of its doing */
+  /* the guest is given its time whole: what was waited and copied for it is none of its doing */
   make->deadline_us += g_get_monotonic_time () - since_us;
   make->seal = ramet_seal_open (make->domain, make->task, error);
   if (make->seal == NULL ||
@@ -406,6 +418,7 @@ make_all (Make *make, char **ret_address, GError **error)
   /* the console is tried from outside all the while */
   if (!options->no_wait && !wait_for_it (make, ret_address, error))
     return FALSE;
+  g_clear_pointer (&make->turn, ramet_lock_free);
   if (!options->makes && !ramet_seal_check (make->seal, error))
     return FALSE;
   RAMET_STEP ("clone-silent");
@@ -525,6 +538,7 @@ ramet_clone_execute (RametClonePlan *plan, RametTask *task, char **ret_address, 
   RAMET_STEP ("clone-planned");
   made = make_all (&make, ret_address, &why);
   g_clear_pointer (&make.seal, ramet_seal_free);
+  g_clear_pointer (&make.turn, ramet_lock_free);
   if (made || options->keep)
     ramet_undo_commit (undo);
   if (!made && options->keep && make.domain)
