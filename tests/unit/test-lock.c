@@ -236,13 +236,29 @@ test_no_turns (void)
   g_autoptr (GError) error = NULL;
   g_autoptr (RametLock) turn = NULL;
   g_autofree char *folder = ramet_paths_turns ();
+  g_autofree char *aside = g_strconcat (folder, "~", NULL);
 
-  g_assert_cmpint (g_mkdir_with_parents (g_get_user_runtime_dir (), 0700), ==, 0);
+  g_assert_cmpint (g_rename (folder, aside), ==, 0);
   g_assert_true (g_file_set_contents (folder, "", 0, NULL));
   g_assert_true (ramet_lock_turn (task, 1, &turn, &error));
   g_assert_no_error (error);
   g_assert_null (turn);
   g_assert_cmpint (g_unlink (folder), ==, 0);
+  g_assert_cmpint (g_rename (aside, folder), ==, 0);
+}
+
+static void
+remove_turns (void)
+{
+  g_autofree char *folder = ramet_paths_turns ();
+
+  for (guint i = 0; i < 2; i++)
+    {
+      g_autofree char *path = g_strdup_printf ("%s/turn-%u", folder, i);
+
+      g_unlink (path);
+    }
+  g_rmdir (folder);
 }
 
 int
@@ -251,9 +267,10 @@ main (int argc, char **argv)
   g_autofree char *folder = NULL;
   int status;
 
-  g_test_init (&argc, &argv, G_TEST_OPTION_ISOLATE_DIRS, NULL);
+  g_test_init (&argc, &argv, NULL);
   ramet_talk_init (RAMET_TALK_QUIET);
   folder = g_dir_make_tmp ("ramet-lock-XXXXXX", NULL);
+  g_setenv ("XDG_RUNTIME_DIR", folder, TRUE);
   file = g_build_filename (folder, "ramet.ini", NULL);
   g_assert_true (g_file_set_contents (file, "", 0, NULL));
   g_test_add_func ("/lock/free", test_free);
@@ -267,6 +284,7 @@ main (int argc, char **argv)
   g_test_add_func ("/lock/turn-cancelled", test_turn_cancelled);
   g_test_add_func ("/lock/no-turns", test_no_turns);
   status = g_test_run ();
+  remove_turns ();
   g_unlink (file);
   g_rmdir (folder);
   g_free (file);
