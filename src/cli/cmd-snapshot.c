@@ -66,6 +66,20 @@ is_snapshot_alone (RametInvocation *invocation, char **args)
   return args[0] && args[1] == NULL && *args[0] != '@' && !ramet_domain_exists (invocation->connection, args[0]);
 }
 
+/* "web@" is no VM's name but one that was not finished. */
+static gboolean
+check_finished (RametInvocation *invocation, const char *word, GError **error)
+{
+  g_autofree char *safe = NULL;
+
+  if (!g_str_has_suffix (word, "@") || ramet_domain_exists (invocation->connection, word))
+    return TRUE;
+  safe = ramet_text_escape (word, -1);
+  ramet_error_set (error, RAMET_ERROR_USAGE, "'%s' names no snapshot", safe);
+  ramet_error_hint (error, "write VM@SNAPSHOT, or @PROJECT@SNAPSHOT; 'ramet snapshot list' shows which there are");
+  return FALSE;
+}
+
 /*
  * "web@before", "@shop@before", or "before" for this folder's project; without a snapshot "web", "@shop", or nothing for this
  * folder's project.
@@ -86,6 +100,8 @@ parse_words (RametInvocation *invocation, char **args, Words *words, GError **er
       char *snapshot = NULL;
       char *who = NULL;
 
+      if (!check_finished (invocation, *args, error))
+        return FALSE;
       if (!ramet_name_split_point (*args, &who, &snapshot))
         who = g_strdup (*args);
       words->project = words->project || *who == '@';

@@ -117,6 +117,8 @@ rm "$images/db.b.qcow2"
 assert_eq a "$(snapshots web '.[].name')" "the snapshots of web"
 
 t_start "a snapshot or VM that is not there is told as such"
+expect_status 2 ramet snapshot create web@
+assert_contains "'web@' names no snapshot" "$err" "the error"
 expect_status 3 ramet snapshot revert web@nothing
 expect_status 3 ramet snapshot delete web@nothing
 expect_status 3 ramet snapshot create web@b nobody@b

@@ -70,7 +70,9 @@ echo "$id" >/etc/machine-id
 [ ! -d /var/lib/dbus ] || [ /var/lib/dbus/machine-id -ef /etc/machine-id ] || echo "$id" >/var/lib/dbus/machine-id
 
 # sshd reads them anew for each connection. Of a VM that ran there are some, and all that it has are its own.
-rm -f /etc/ssh/ssh_host_*
+for file in /etc/ssh/ssh_host_*; do
+  [ ! -e "$file" ] && [ ! -L "$file" ] || { rm -f /etc/ssh/ssh_host_*; break; }
+done
 umask 077
 printf '%s\n' "$RAMET_HOST_KEY" >/etc/ssh/ssh_host_ed25519_key
 for file in /var/lib/systemd /var/lib/urandom; do

@@ -120,14 +120,13 @@ take_point (RametClonePlan *plan, RametTask *task, GError **error)
 }
 
 static void
-tell_none (RametClonePlan *plan, RametTask *task, const char *reasons, GPtrArray *findings)
+note_none (RametClonePlan *plan, const char *reasons, GPtrArray *findings)
 {
   GError *why = NULL;
 
   if (plan->options->from != RAMET_CLONE_TEMPLATE)
     {
-      if (*reasons)
-        ramet_task_step (task, "it will boot: %s", reasons);
+      plan->why_it_boots = *reasons ? g_strdup (reasons) : NULL;
       return;
     }
   ramet_error_set (&why, RAMET_ERROR_REFUSED, "no template of '%s' fits%s%s", plan->base->name, *reasons ? ": " : "",
@@ -143,7 +142,7 @@ tell_none (RametClonePlan *plan, RametTask *task, const char *reasons, GPtrArray
  * @findings: gets what stands in the way, where a template must be used
  * @error: libvirt could not be asked
  *
- * Takes the newest template that fits. Where none does it says why, and @plan stays one of a clone that boots.
+ * Takes the newest template that fits. Where none does it notes why, and @plan stays one of a clone that boots.
  */
 gboolean
 ramet_clone_pick_template (RametClonePlan *plan, RametTask *task, GPtrArray *findings, GError **error)
@@ -179,7 +178,7 @@ ramet_clone_pick_template (RametClonePlan *plan, RametTask *task, GPtrArray *fin
         return take (plan, vm, error);
       g_string_append_printf (reasons, "%s'%s': %s", reasons->len ? "; " : "", ramet_vm_get_name (vm), why);
     }
-  tell_none (plan, task, reasons->str, findings);
+  note_none (plan, reasons->str, findings);
   return TRUE;
 }
 

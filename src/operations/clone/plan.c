@@ -57,6 +57,7 @@ ramet_clone_plan_free (RametClonePlan *plan)
   g_free (plan->user);
   g_free (plan->gecos);
   g_free (plan->memory_of);
+  g_free (plan->why_it_boots);
   g_clear_pointer (&plan->template, ramet_template_free);
   g_clear_pointer (&plan->steps, g_ptr_array_unref);
   ramet_template_state_clear (&plan->state);
@@ -488,6 +489,8 @@ ramet_clone_plan (RametConnection *connection, RametTask *task, const RametClone
   take_all (findings, refused);
   if (!ramet_findings_raise (findings, error))
     return NULL;
+  if (plan->why_it_boots)
+    ramet_task_step (task, "it will boot: %s", plan->why_it_boots);
   return g_steal_pointer (&plan);
 }
 

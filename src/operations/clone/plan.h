@@ -54,6 +54,7 @@ struct _RametClonePlan
   char *gecos;
   RametAccount *qemu; /* looked up when first needed */
   char *memory_of;    /* what it goes on from, or NULL: it boots. Without @point that is a template */
+  char *why_it_boots; /* what is wrong with the templates that there are; NULL if it does not boot, or there are none */
   RametTemplate *template; /* whose memory it is, or NULL: @state has it all */
   RametTemplateState state;
   char *state_path;   /* what it is restored from */
