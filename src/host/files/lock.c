@@ -17,7 +17,7 @@
 #define GRANTS_FOLDER "/var/lib/libvirt" /* any that all users of this host's libvirtd can open */
 #define GRANTS_ASK_AGAIN_US 10000
 #define GRANTS_PATIENCE_US (30 * G_TIME_SPAN_SECOND)
-#define TURN_ASK_AGAIN_MS 50
+#define TURN_ASK_AGAIN_MS 150 /* of many that wait one always asks soon, and together they cost little */
 #define TURN_S 60 /* what takes longer hangs, or waits for something else than a processor */
 
 struct _RametLock
