@@ -470,6 +470,12 @@ ramet_console_watch_silence (RametConsole *console)
 gboolean
 ramet_console_check_silent (RametConsole *console, gint64 deadline_us, gboolean *ret_silent, GError **error)
 {
+  /* after a long wait nothing is typed any more, and what nobody asks nobody answers */
+  if (console->probe_sequence >= FIRST_SYNC_SEQUENCE + MAX_SYNCS)
+    {
+      console->probe_sequence = FIRST_SYNC_SEQUENCE;
+      console->answered_us = g_get_monotonic_time ();
+    }
   while (g_get_monotonic_time () < console->answered_us + SILENCE_US)
     {
       if (g_get_monotonic_time () >= deadline_us)
