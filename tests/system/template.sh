@@ -252,6 +252,15 @@ assert_eq "$(ramet --json info two | jq -r '.[0].address')" "$(getent ahostsv4 t
 assert_eq two "$(ramet ssh two -- hostname)" "who answers"
 check ramet remove --yes two
 
+t_start "a VM on whose console root's shell is open is not forked"
+check ramet clone -q --template --cpus 1 debian-12 open
+check ramet ssh open -- "sudo systemctl stop serial-getty@ttyS0; sudo setsid -f sh -c 'exec sh </dev/ttyS0 >/dev/ttyS0 2>&1'"
+expect_status 5 ramet fork open shut
+assert_contains "a root shell still answers on the console of 'shut'" "$err" "the error"
+expect_status 3 ramet info shut
+assert_eq running "$(virsh -c qemu:///system domstate open | xargs)" "the VM that was to be forked"
+check ramet remove --yes open
+
 t_start "a template that is not what it was is not used"
 memory=$(ls "$folder"/*.memory)
 touch "$memory"
